@@ -1,0 +1,1 @@
+"""What the gateway remembers, in MongoDB, and nothing else: no HTTP, no kernels."""

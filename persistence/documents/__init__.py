@@ -1,0 +1,53 @@
+"""Frozen dataclasses and the documents they are stored as.
+
+Replicas of two versions work on one database during every upgrade. So reading ignores the fields it does not know and
+gives the optional ones it misses a default; `to_document` is for inserting only, and whatever changes a document later
+`$set`s what it means to change and nothing else. What is None is not stored, and a filter on null matches it.
+
+Times are aware, in UTC, whole milliseconds: all that a BSON date keeps.
+"""
+
+from persistence.documents.kernels import (
+    KernelListing,
+    KernelNotice,
+    KernelRecord,
+    connection_count,
+)
+from persistence.documents.parts import (
+    SCHEMA,
+    Act,
+    ClientHold,
+    ConnectionCount,
+    Document,
+    HostDoc,
+    RequestDoc,
+    instant,
+    instant_rounded_up,
+    packed,
+    unpacked,
+)
+from persistence.documents.replicas import ReplicaRecord, ReplicaState
+from persistence.documents.sessions import SessionRecord
+from persistence.documents.steps import Step
+
+__all__ = [
+    "SCHEMA",
+    "Act",
+    "ClientHold",
+    "ConnectionCount",
+    "Document",
+    "HostDoc",
+    "KernelListing",
+    "KernelNotice",
+    "KernelRecord",
+    "ReplicaRecord",
+    "ReplicaState",
+    "RequestDoc",
+    "SessionRecord",
+    "Step",
+    "connection_count",
+    "instant",
+    "instant_rounded_up",
+    "packed",
+    "unpacked",
+]
