@@ -1,0 +1,114 @@
+"""Where the gateway listens, and what it accepts from a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from traitlets import Bool, Float, HasTraits, Integer, TraitError, Unicode, validate
+
+MIB = 1024 * 1024
+
+
+class ServerTraits(HasTraits):
+    """Settings of the HTTP server."""
+
+    ip = Unicode(
+        "127.0.0.1",
+        config=True,
+        help="IP address to listen on; `0.0.0.0` or `::` for every interface. Any but a loopback address needs "
+        "`auth_token`: the gateway does not start without.",
+    )
+    port = Integer(
+        8888,
+        min=0,
+        max=65535,
+        config=True,
+        help="TCP port to listen on. 0 lets the system choose a free one, which the start-up banner names.",
+    )
+    port_retries = Integer(
+        50,
+        min=0,
+        config=True,
+        help="Number of further ports to try, upwards from `port`, where it is taken. Set it to 0 behind a proxy, "
+        "which would not find the gateway on another port.",
+    )
+    base_url = Unicode(
+        "/",
+        config=True,
+        help="Path in front of every route, such as `/gateway/`, for a proxy that passes it on. Clients have it in "
+        "their gateway URL.",
+    )
+    certfile = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="Path of the PEM file with the server's certificate and its chain. With it the gateway speaks TLS only.",
+    )
+    keyfile = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="Path of the PEM file with the certificate's private key. Not needed where `certfile` holds the key too.",
+    )
+    client_ca = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="Path of the PEM file with the authorities whose client certificates are accepted. With it a connection "
+        "without such a certificate is refused, also one that has a token. Needs `certfile`.",
+    )
+    ssl_version = Integer(
+        None,
+        allow_none=True,
+        config=True,
+        help="Number of the TLS protocol as Python's `ssl.PROTOCOL_*` counts, kept for EG's users: 5 allows TLS 1.2 "
+        "alone, 2, 16 and 17 mean the default, TLS 1.2 and later. Older protocols are refused at start.",
+    )
+    trust_xheaders = Bool(
+        False,
+        config=True,
+        help="Whether `X-Forwarded-For`, `X-Real-Ip`, `X-Forwarded-Proto` and `X-Scheme` say who the client is and how "
+        "it came. Turn it on only behind a proxy that sets them, since a client could invent them.",
+    )
+    max_body_bytes = Integer(
+        4 * MIB,
+        min=1024,
+        config=True,
+        help="Bytes that the body of a request may have; a longer one is answered by 413. It bounds the memory that a "
+        "request can take, so it need not be larger than the largest `env` of a kernel.",
+    )
+    max_message_bytes = Integer(
+        512 * MIB,
+        min=64 * 1024,
+        config=True,
+        help="Bytes that one WebSocket message from a client may have, its binary buffers included; a longer one "
+        "closes the connection. Widgets send data of this kind.",
+    )
+    ws_ping_interval = Float(
+        30.0,
+        min=0.0,
+        config=True,
+        help="Seconds between the pings on a WebSocket. They find clients that vanished, and keep proxies from closing "
+        "an idle connection, so stay below the proxy's read timeout. 0 sends none.",
+    )
+    ws_ping_timeout = Float(
+        0.0,
+        min=0.0,
+        config=True,
+        help="Seconds to wait for the answer to a ping before the connection is closed. 0 waits one "
+        "`ws_ping_interval`, which is also the longest that is possible.",
+    )
+    keep_alive_timeout = Float(
+        3600.0,
+        min=1.0,
+        config=True,
+        help="Seconds that an idle HTTP connection stays open. A proxy that keeps connections must drop them earlier, "
+        "or a request now and then meets one that is just closed.",
+    )
+
+    @validate("base_url")
+    def _with_slashes(self, proposal: dict[str, Any]) -> str:
+        path = proposal["value"].strip("/")
+        if "//" in path or any(c in path for c in "?#% "):
+            raise TraitError("base_url must be a plain path such as /gateway/, without blanks, `?`, `#` or `%`")
+        return f"/{path}/" if path else "/"
