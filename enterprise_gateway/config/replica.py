@@ -60,7 +60,7 @@ class ReplicaTraits(HasTraits):
         min=0.0,
         config=True,
         help="Seconds that a stopping replica may take to close its WebSockets, finish requests and write its "
-        "activity; then it exits regardless. Give the supervisor (systemd's `TimeoutStopSec`, a pod's grace period) more.",
+        "activity; then it exits. Give the supervisor more (systemd: `TimeoutStopSec`, a pod: its grace period).",
     )
     advertised_url = Unicode(
         "",

@@ -76,11 +76,10 @@ class SecurityTraits(HasTraits):
         "where EG has `root`: a container's only user is often root.",
     )
     authorizer_class = Type(
-        None,
+        "enterprise_gateway.authorization.AllowAll",
         klass=object,
-        allow_none=True,
         config=True,
         help="Import path of a class with jupyter_server's `Authorizer` interface, whose `is_authorized(handler, user, "
-        "action, resource)` says who may do what; a refusal is answered by 403. Unset allows everything to whoever has "
-        "a token.",
+        "action, resource)` says who may do what; a refusal is answered by 403. The default allows everything to "
+        "whoever has a token.",
     )

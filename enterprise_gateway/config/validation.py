@@ -1,0 +1,76 @@
+"""Relations between settings that a single trait can't check. The gateway does not start where one is broken."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+
+from enterprise_gateway.config.replica import ReplicaTraits
+from enterprise_gateway.config.security import SecurityTraits
+from enterprise_gateway.config.server import ServerTraits
+from enterprise_gateway.config.settings import GatewayTraits
+from persistence.errors import ConfigurationError
+
+
+def check_settings(settings: GatewayTraits, *, operation_timeout_seconds: float) -> None:
+    """Check all relations.
+
+    Raises:
+        ConfigurationError: One is broken; the message says which settings to change.
+    """
+    check_timing(settings, operation_timeout_seconds=operation_timeout_seconds)
+    check_connections(settings)
+    check_exposure(settings, settings)
+
+
+def check_timing(replica: ReplicaTraits, *, operation_timeout_seconds: float) -> None:
+    """Check that a right to lead ends before others may take it, and that one failed write does not end it."""
+    chain = (
+        ("KernelSessionManager.operation_timeout", operation_timeout_seconds),
+        ("renew_deadline", replica.renew_deadline),
+        ("lease_duration", replica.lease_duration),
+    )
+    for (shorter, less), (longer, more) in itertools.pairwise(chain):
+        if not less < more:
+            raise ConfigurationError(f"{shorter} ({less:g} s) must be shorter than {longer} ({more:g} s).")
+    latest = replica.renew_interval * (1 + replica.renew_jitter)
+    if not latest < replica.renew_deadline:
+        raise ConfigurationError(
+            f"renew_interval with its jitter ({latest:g} s) must be shorter than renew_deadline "
+            f"({replica.renew_deadline:g} s)."
+        )
+
+
+def check_connections(server: ServerTraits) -> None:
+    """Check what belongs together for a connection: the files of TLS, the times of a ping."""
+    for name in ("keyfile", "client_ca"):
+        if getattr(server, name) and not server.certfile:
+            raise ConfigurationError(f"{name} is set without certfile: the gateway would speak plain HTTP.")
+    if server.ws_ping_timeout > server.ws_ping_interval:
+        raise ConfigurationError(
+            f"ws_ping_timeout ({server.ws_ping_timeout:g} s) must not be longer than ws_ping_interval "
+            f"({server.ws_ping_interval:g} s)."
+        )
+
+
+def check_exposure(server: ServerTraits, security: SecurityTraits) -> None:
+    """Check that nobody can reach the gateway from elsewhere without a token."""
+    if not security.auth_token and not is_loopback(server.ip):
+        raise ConfigurationError(
+            f"ip {server.ip or '(empty)'} can be reached from other machines, and there is no auth_token: whoever "
+            "finds the port could run code as this user. Set EG_AUTH_TOKEN, or listen on 127.0.0.1."
+        )
+    if security.allow_origin.strip() == "*" and security.allow_credentials.strip().lower() == "true":
+        raise ConfigurationError(
+            "allow_origin * together with allow_credentials true is refused by browsers: name the origin."
+        )
+
+
+def is_loopback(ip: str) -> bool:
+    """Say whether only this machine can reach `ip`."""
+    if ip == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False
