@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from enterprise_gateway.provisioners.host import HostIdentity
+
+
+def test_every_process_of_a_host_has_the_same_identity() -> None:
+    code = "from enterprise_gateway.provisioners.host import HostIdentity; print(HostIdentity.current().id)"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert other.stdout.strip() == HostIdentity.current().id
+
+
+@pytest.mark.parametrize("field", ["machine", "boot", "pid_namespace", "mount_namespace", "network_namespace"])
+def test_each_part_makes_another_host(field: str) -> None:
+    host = HostIdentity.current()
+    assert replace(host, **{field: 7 if field.endswith("namespace") else "other"}).id != host.id
+
+
+def test_a_new_name_does_not_make_another_host() -> None:
+    host = HostIdentity.current()
+    assert replace(host, name="renamed").id == host.id
+
+
+def test_the_machine_id_itself_is_not_told(tmp_path: Path) -> None:
+    (tmp_path / "machine-id").write_text("3d1219c7c4c5404aaa1f6d2a48adfda4\n")
+    host = HostIdentity.current(machine_id_files=(tmp_path / "machine-id",))
+    assert "3d1219c7" not in repr(host)
+
+
+@pytest.mark.parametrize("content", [None, "", "uninitialized\n"])
+def test_without_a_machine_id_a_reboot_is_another_machine(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "machine-id"
+    if content is not None:
+        file.write_text(content)
+    first = HostIdentity.current(machine_id_files=(file,))
+    assert first.machine == HostIdentity.current(machine_id_files=()).machine
+    assert first.machine != HostIdentity.current().machine
+
+
+def test_the_second_file_serves_where_the_first_is_missing(tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.write_text("abc\n")
+    found = HostIdentity.current(machine_id_files=(tmp_path / "first", second))
+    assert found.machine == HostIdentity.current(machine_id_files=(second,)).machine
+
+
+def test_namespaces_are_read_from_their_links(tmp_path: Path) -> None:
+    for number, name in enumerate(("pid", "mnt", "net"), start=40):
+        os.symlink(f"{name}:[{number}]", tmp_path / name)
+    host = HostIdentity.current(namespaces=tmp_path)
+    assert (host.pid_namespace, host.mount_namespace, host.network_namespace) == (40, 41, 42)
+
+
+def test_what_is_stored_names_id_machine_boot_and_name() -> None:
+    host = HostIdentity.current()
+    doc = host.to_doc()
+    assert (doc.id, doc.machine, doc.boot, doc.name) == (host.id, host.machine, host.boot, host.name)
