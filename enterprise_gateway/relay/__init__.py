@@ -1,1 +1,1 @@
-"""Carries messages between WebSockets and kernels: pure frames, one connection object a client, one subscription a kernel."""
+"""Between WebSockets and kernels: pure frames, one connection object a client, one subscription a kernel."""

@@ -67,6 +67,7 @@ class V1Framing:
     """`v1.kernel.websocket.jupyter.org`: binary frames; 64-bit offsets, the channel's name, the parts as they are."""
 
     def encode(self, channel: str, parts: Sequence[bytes]) -> Frame:
+        """Frame the parts as they are, without a look at them."""
         name = channel.encode()
         count = len(parts) + 2
         offsets = accumulate(map(len, (name, *parts)), initial=8 * (count + 1))
@@ -74,6 +75,7 @@ class V1Framing:
         return Frame(b"".join((head, name, *parts)), binary=True)
 
     def decode(self, message: str | bytes) -> ClientMessage:
+        """Read a client's frame; only its header is parsed."""
         if isinstance(message, str):
             raise MalformedFrame("a text frame on a WebSocket with binary framing", CLOSE_UNSUPPORTED)
         name, *parts = _slices(message, _v1_offsets(message))
@@ -84,15 +86,17 @@ class V1Framing:
 
 
 class LegacyFraming:
-    """One JSON object a message in a text frame; with buffers a binary frame: 32-bit offsets, the object, the buffers."""
+    """One JSON object a message in a text frame; with buffers a binary one: 32-bit offsets, object, buffers."""
 
     def encode(self, channel: str, parts: Sequence[bytes]) -> Frame:
+        """Splice the JSON parts into one object; only the header is parsed."""
         if len(parts) > PARTS:
             return Frame(_pack_buffers([_json_object(channel, parts), *parts[PARTS:]]), binary=True)
         return Frame(valid_utf8(_json_object(channel, parts)), binary=False)
 
     def decode(self, message: str | bytes) -> ClientMessage:
-        text, *buffers = [message] if isinstance(message, str) else _unpack_buffers(message)
+        """Read a client's frame; its JSON is parsed and written anew, part by part."""
+        text, buffers = (message, []) if isinstance(message, str) else _unpack_buffers(message)
         found = _parse(text)
         if not isinstance(found, dict):
             raise MalformedFrame("not a JSON object", CLOSE_INVALID)
@@ -107,15 +111,17 @@ class LegacyFraming:
 class JupyterServerFraming(LegacyFraming):
     """The legacy framing as jupyter_server's gateway clients can read it.
 
-    They decode every frame as UTF-8 JSON and their WebSocket takes 10 MiB: a message with buffers, or a larger one, ends
-    their read loop, or closes the connection again and again. Such a message is replaced by a notice that says so.
+    They decode every frame as UTF-8 JSON and their WebSocket takes 10 MiB: a message with buffers, or a larger one,
+    ends their read loop, or closes the connection again and again. It is replaced by a notice that says so.
     """
 
     MAX_BYTES = 10 * 1024 * 1024
 
     def encode(self, channel: str, parts: Sequence[bytes]) -> Frame:
+        """Splice as the legacy framing does, or say what was left out."""
         if len(parts) > PARTS:
-            return super().encode(channel, _notice(channel, parts, "has binary buffers, which Jupyter Server can't read"))
+            problem = "has binary buffers, which Jupyter Server can't read"
+            return super().encode(channel, _notice(channel, parts, problem))
         frame = super().encode(channel, parts)
         if len(frame.payload) <= self.MAX_BYTES:
             return frame
@@ -196,19 +202,18 @@ def _slices(message: bytes, offsets: list[int]) -> list[bytes]:
 
 def _json_object(channel: str, parts: Sequence[bytes]) -> bytes:
     header = read_header(parts)
-    return (
-        b'{"header": %b, "msg_id": %b, "msg_type": %b, "parent_header": %b, "metadata": %b, "content": %b, %b"channel": "%b"}'
-        % (
-            parts[0],
-            json.dumps(header.get("msg_id")).encode(),
-            json.dumps(header.get("msg_type")).encode(),
-            parts[1] or b"{}",
-            parts[2] or b"{}",
-            parts[3] or b"{}",
-            b"" if len(parts) > PARTS else b'"buffers": [], ',
-            channel.encode(),
-        )
+    spliced = (
+        (b"header", parts[0]),
+        # At the top level too: nbclient and jupyter_server's gateway client read them there.
+        (b"msg_id", json.dumps(header.get("msg_id")).encode()),
+        (b"msg_type", json.dumps(header.get("msg_type")).encode()),
+        (b"parent_header", parts[1] or b"{}"),
+        (b"metadata", parts[2] or b"{}"),
+        (b"content", parts[3] or b"{}"),
+        *(() if len(parts) > PARTS else ((b"buffers", b"[]"),)),
+        (b"channel", json.dumps(channel).encode()),
     )
+    return b"{%b}" % b", ".join([b'"%b": %b' % field for field in spliced])
 
 
 def _pack_buffers(pieces: list[bytes]) -> bytes:
@@ -216,14 +221,15 @@ def _pack_buffers(pieces: list[bytes]) -> bytes:
     return b"".join((struct.pack(f"!{len(pieces) + 1}I", len(pieces), *offsets), *pieces))
 
 
-def _unpack_buffers(message: bytes) -> list[bytes]:
+def _unpack_buffers(message: bytes) -> tuple[bytes, list[bytes]]:
     count = int.from_bytes(message[:4], "big")
     if not 1 <= count < len(message) // 4:
         raise MalformedFrame("a wrong number of offsets", CLOSE_INVALID)
     offsets = [*struct.unpack_from(f"!{count}I", message, 4), len(message)]
     if offsets != sorted(offsets) or offsets[0] < 4 * (count + 1):
         raise MalformedFrame("wrong offsets", CLOSE_INVALID)
-    return [message[start:end] for start, end in pairwise(offsets)]
+    text, *buffers = (message[start:end] for start, end in pairwise(offsets))
+    return text, buffers
 
 
 def _notice(channel: str, parts: Sequence[bytes], problem: str) -> list[bytes]:

@@ -1,55 +1,228 @@
-"""All clients of one kernel on this replica, across the kernel's generations."""
+"""All clients of one kernel on this replica, across the kernel's generations.
+
+One subscription to the kernel is fanned out to all clients; each client has its own channels. Clients may come before
+there is a kernel: what they send waits, and they are told how things stand.
+
+Promised: at most once and in order, per channel and client. Not promised: that a client hears what the kernel sent
+before the client came, or while it was away.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from logging import Logger, LoggerAdapter
 from typing import Any
 
-import zmq
-
-from enterprise_gateway.relay.codec import Framing
-from enterprise_gateway.relay.connection import ClientConnection
-from enterprise_gateway.relay.interfaces import ClientSink, RelayListener
+from enterprise_gateway.relay import messages
+from enterprise_gateway.relay.codec import ClientMessage, Framing
+from enterprise_gateway.relay.connection import CLOSE_NORMAL, CLOSE_RESTARTING, ClientConnection
+from enterprise_gateway.relay.interfaces import ClientSink, KernelStatus, RelayListener
 from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.outbox import Outgoing
+from enterprise_gateway.relay.sockets import Context, KernelLink
+from enterprise_gateway.relay.status_reader import StatusReader
+from enterprise_gateway.relay.subscription import Subscription
 
 
 class Relay:
-    """Interface first; the body follows."""
+    """Joins clients to a kernel. All methods belong to the event loop's thread.
 
-    kernel_id: str
-    generation: int | None  # None while no kernel is bound
+    Args:
+        kernel_id: The kernel.
+        context: The replica's shared ZMQ context (`sockets.relay_context`).
+        listener: Who wants to know what passes.
+        log: Where the relay tells what went wrong; kernel and replica ids are its adapter's business.
+        options: The limits.
+
+    Attributes:
+        generation: The kernel's generation that is bound; None while none is.
+    """
 
     def __init__(
         self,
         kernel_id: str,
         *,
-        context: zmq.Context[zmq.Socket[bytes]],
+        context: Context,
         listener: RelayListener,
         log: Logger | LoggerAdapter[Any],
-        options: RelayOptions = RelayOptions(),
-    ) -> None: ...
-
-    async def bind(self, connection: Mapping[str, Any], generation: int) -> None:
-        """Join the clients to a kernel that is up: subscribe, prove that IOPub flows (at most 1 s), open the channels."""
-
-    def unbind(self, status: str = "restarting") -> None:
-        """The kernel's process is no more, a new generation comes: open requests are answered `aborted`."""
-
-    def end(self, status: str = "dead", text: str | None = None) -> None:
-        """The kernel is gone for good: clients are told, and why; their WebSockets stay open."""
-
-    def tell(self, execution_state: str) -> None:
-        """Tell all clients a state, as a status message of the gateway's own."""
-
-    def attach(self, sink: ClientSink, *, session_id: str | None, framing: Framing) -> ClientConnection:
-        """A WebSocket has opened. Same session_id again: the former connection is closed first."""
-        raise NotImplementedError
-
-    def close(self, code: int = 1012, reason: str = "The gateway is restarting") -> None:
-        """Close every WebSocket and socket: drain, or a kernel that leaves this replica."""
+        options: RelayOptions | None = None,
+    ) -> None:
+        self.kernel_id = kernel_id
+        self.generation: int | None = None
+        self._context = context
+        self._listener = listener
+        self._log = log
+        self._options = options or RelayOptions()
+        self._clients: tuple[ClientConnection, ...] = ()  # replaced, never changed: it may shrink while it is walked
+        self._subscription: Subscription | None = None
+        self._link: KernelLink | None = None  # set once the subscription is proven
+        self._statuses = StatusReader()
+        self._told = "starting"  # the state that clients know while no kernel is bound
+        self._reason: str | None = None
+        self._ended = False
 
     @property
     def client_count(self) -> int:
         """How many WebSockets are attached."""
-        return 0
+        return len(self._clients)
+
+    @property
+    def ended(self) -> bool:
+        """Has `end` been called, and no kernel bound since?"""
+        return self._ended
+
+    async def bind(self, connection: Mapping[str, Any], generation: int) -> None:
+        """Join the clients to a kernel that is up: subscribe, see IOPub flow (at most 1 s), open the channels.
+
+        It never waits for shell. A bind that is overtaken (`unbind`, `end`, `close`, another `bind`) returns without
+        having bound.
+
+        Args:
+            connection: The content of the kernel's connection file, with CurveZMQ keys where it has them.
+            generation: Which generation of the kernel this is.
+
+        Raises:
+            ValueError: The connection asks for a signature scheme that is not known here.
+        """
+        self._unsubscribe()
+        link = KernelLink.to(self._context, connection)
+        subscription = self._subscription = Subscription(link, self._from_kernel, self._options)
+        self.generation, self._ended, self._reason = generation, False, None
+        try:
+            proven = await subscription.prove()
+        except asyncio.CancelledError:
+            if self._subscription is subscription:
+                self._unsubscribe()
+            raise
+        if self._subscription is not subscription:
+            return
+        if not proven:
+            self._log.info("Nothing was seen on IOPub yet; the kernel is taken to be connected")
+        self._link = link
+        for client in self._clients:
+            client.join(link)
+        if self._clients:
+            self.tell(self._listener.execution_state or "idle")
+
+    def unbind(self, status: str = "restarting") -> None:
+        """The kernel's process is no more, another comes: clients are told, open requests answered `aborted`.
+
+        What clients send from now on waits for the next `bind`.
+        """
+        self._leave()
+        self._told = status
+        self.tell(status)
+
+    def end(self, status: str = "dead", text: str | None = None) -> None:
+        """The kernel is gone, or never came up: clients are told, and why if `text` says so.
+
+        Their WebSockets stay open; what they send from now on is answered `aborted` at once.
+        """
+        self._leave()
+        self._told, self._reason, self._ended = status, text, True
+        for client in self._clients:
+            self._tell_end(client)
+
+    def tell(self, execution_state: str) -> None:
+        """Tell all clients a state, in a status message of the gateway's own."""
+        message = Outgoing("iopub", messages.status(execution_state))
+        for client in self._clients:
+            client.put(message)
+            client.flush()
+
+    def attach(self, sink: ClientSink, *, session_id: str | None, framing: Framing) -> ClientConnection:
+        """Take in a client whose WebSocket has opened, and tell it how things stand.
+
+        A connection of the same session is closed first: there is one DEALER of an identity.
+        """
+        self._supersede(session_id)
+        client = ClientConnection(
+            self, sink, session_id=session_id, framing=framing, options=self._options, log=self._log
+        )
+        self._clients = (*self._clients, client)
+        if self._ended:
+            self._tell_end(client)
+        elif self._link is not None:
+            client.join(self._link)
+            self._tell_one(client, self._listener.execution_state or "idle")
+        else:
+            self._tell_one(client, self._told)
+        self._listener.clients_changed(len(self._clients))
+        return client
+
+    def close(self, code: int = CLOSE_RESTARTING, reason: str = "The gateway is restarting") -> None:
+        """Close all WebSockets and sockets: the replica drains, or leaves the kernel to others.
+
+        What waits for a client is sent before its close frame. Calling it again is harmless.
+        """
+        self._unsubscribe()
+        for client in self._clients:
+            client.close(code, reason)
+
+    def client_message(self, message: ClientMessage) -> bool:
+        """A connection of ours asks whether its client's message may go on."""
+        self._listener.client_message()
+        if message.channel == "control":
+            self._statuses.sent_on_control(message.msg_id)
+        return not self._ended
+
+    def detached(self, connection: ClientConnection) -> None:
+        """A connection of ours is over."""
+        if connection in self._clients:
+            self._clients = tuple(client for client in self._clients if client is not connection)
+            self._listener.clients_changed(len(self._clients))
+
+    def _supersede(self, session_id: str | None) -> None:
+        for client in self._clients:
+            if session_id is not None and client.session_id == session_id:
+                self._log.info("A newer WebSocket of the same session takes over")
+                # 1000: the former one must not come back and take over in its turn.
+                client.close(CLOSE_NORMAL, "A newer connection of this session took over")
+
+    def _unsubscribe(self) -> None:
+        self.generation = self._link = None
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+
+    def _leave(self) -> None:
+        if self._subscription is not None:
+            self._subscription.read_rest()
+        self._unsubscribe()
+        for client in self._clients:
+            client.leave()
+
+    def _tell_end(self, client: ClientConnection) -> None:
+        if self._reason is not None:
+            client.put(Outgoing("iopub", messages.stderr(self._reason)))
+        self._tell_one(client, self._told)
+
+    def _tell_one(self, client: ClientConnection, execution_state: str) -> None:
+        client.put(Outgoing("iopub", messages.status(execution_state)))
+        client.flush()
+
+    def _from_kernel(self, batch: list[list[bytes]]) -> None:
+        clients = self._clients
+        output = False
+        for wire in batch:
+            parts = messages.strip_envelope(wire)
+            if parts is None:
+                self._log.debug("The kernel sent a message on IOPub that is none")
+                continue
+            seen = self._statuses.read(parts)
+            if isinstance(seen, KernelStatus):
+                self._listener.kernel_status(seen)
+                if seen.own:
+                    continue
+            elif seen is not None:
+                continue
+            else:
+                output = True
+            message = Outgoing("iopub", parts)
+            for client in clients:
+                client.put(message)
+        for client in clients:
+            client.flush()
+        if output:
+            self._listener.kernel_output()

@@ -1,0 +1,49 @@
+"""Reads, of all that passes on IOPub, the little that concerns the gateway: statuses and welcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from enterprise_gateway.relay.codec import read_header, read_object
+from enterprise_gateway.relay.interfaces import KernelStatus
+from enterprise_gateway.relay.messages import is_own
+
+REMEMBERED = 1_000  # requests on control whose statuses may still come
+
+
+class StatusReader:
+    """Knows which requests went over control here; what other replicas' clients sent there, it can't know."""
+
+    def __init__(self) -> None:
+        self._control: dict[str, None] = {}
+
+    def sent_on_control(self, msg_id: str) -> None:
+        """A client here sends this request on control."""
+        if len(self._control) >= REMEMBERED:
+            del self._control[next(iter(self._control))]
+        self._control[msg_id] = None
+
+    def read(self, parts: Sequence[bytes]) -> KernelStatus | Literal["welcome"] | None:
+        """Read a message on IOPub: its status, a welcome that was meant for one subscriber, or nothing to the gateway.
+
+        A look for the word spares parsing nearly all headers.
+        """
+        header = parts[0]
+        if b'"status"' not in header and b'"iopub_welcome"' not in header:
+            return None
+        msg_type = read_header(parts).get("msg_type")
+        if msg_type == "iopub_welcome":
+            return "welcome"
+        return self._status(parts) if msg_type == "status" else None
+
+    def _status(self, parts: Sequence[bytes]) -> KernelStatus:
+        parent = read_object(parts[1])
+        parent_id = str(parent.get("msg_id") or "")
+        return KernelStatus(
+            execution_state=str(read_object(parts[3]).get("execution_state") or ""),
+            parent_id=parent_id,
+            parent_type=str(parent.get("msg_type") or ""),
+            own=is_own(parent_id),
+            control=parent_id in self._control,
+        )
