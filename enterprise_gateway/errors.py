@@ -32,8 +32,8 @@ class GatewayError(Exception):
 
 
 def plain(phrase: str) -> str:
-    """Make `phrase` fit for an HTTP reason line: printable ASCII, no line breaks, at most 120 characters."""
-    return "".join(c if " " <= c <= "~" else "?" for c in phrase)[:120]
+    """Make `phrase` fit for an HTTP reason line: printable ASCII without `<`, at most 120 characters."""
+    return "".join(c if " " <= c <= "~" and c != "<" else "?" for c in phrase)[:120]
 
 
 def bad_request(message: str, reason: str = "Bad request") -> GatewayError:

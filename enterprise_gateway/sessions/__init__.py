@@ -1,0 +1,1 @@
+"""Jupyter sessions: which notebook or console runs on which kernel."""
