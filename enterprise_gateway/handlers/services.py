@@ -15,9 +15,19 @@ from enterprise_gateway.authorization import AllowAll, Authorizer, UserPolicy
 from enterprise_gateway.handlers.auth import TokenAuth
 from enterprise_gateway.handlers.options import HandlerOptions
 from enterprise_gateway.kernels.requests import StartRequest
+from enterprise_gateway.relay.relay import Relay
 from enterprise_gateway.sessions.requests import SessionChanges, SessionRequest
 
 Model = dict[str, Any]
+
+
+class Channels(Protocol):
+    """A kernel that a WebSocket may be opened to."""
+
+    @property
+    def relay(self) -> Relay:
+        """What carries its messages."""
+        ...
 
 
 class Kernels(Protocol):
@@ -45,6 +55,10 @@ class Kernels(Protocol):
 
     async def shutdown(self, kernel_id: str) -> None:
         """End it."""
+        ...
+
+    async def open_channels(self, kernel_id: str) -> Channels:
+        """Hold it for a WebSocket, before that is accepted."""
         ...
 
 

@@ -21,8 +21,8 @@ class RelayOptions:
         read_budget: Messages read from one socket before the event loop gets its turn.
         flow_timeout_seconds: How long a new subscription may take to be proven; then it is trusted.
         max_message_bytes: The largest WebSocket message taken from a client; a larger one closes it (1009).
-        ping_interval_seconds: Between WebSocket pings; 0 sends none.
-        ping_timeout_seconds: How long a pong may take before the WebSocket is closed; at most the interval.
+        ping_interval_seconds: Between WebSocket pings; 0 sends none. A client of whom nothing came in two intervals,
+            no pong either, is closed (1012).
     """
 
     client_buffer_bytes: int = 64 * MEBIBYTE
@@ -33,4 +33,3 @@ class RelayOptions:
     flow_timeout_seconds: float = 1.0
     max_message_bytes: int = 512 * MEBIBYTE
     ping_interval_seconds: float = 30.0
-    ping_timeout_seconds: float = 30.0

@@ -12,71 +12,63 @@ from typing import Any
 
 from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.codec import PARTS, read_object
-from enterprise_gateway.relay.sockets import Context, KernelLink, SocketReader
+from enterprise_gateway.relay.sockets import KernelLink, SocketReader, relay_context
+
+READ_BUDGET = 16
 
 
-class Probe:
-    """Asks kernels, through the replica's shared context."""
+async def kernel_info(
+    connection: Mapping[str, Any], *, channel: str = "shell", timeout_seconds: float
+) -> dict[str, Any]:
+    """Ask `kernel_info`; returns the reply's content.
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    On shell an answer means that the kernel is idle, as of then; none, that it is busy (or not up). On control it only
+    means that it lives.
 
-    async def kernel_info(
-        self, connection: Mapping[str, Any], *, channel: str = "shell", timeout_seconds: float
-    ) -> dict[str, Any]:
-        """Ask `kernel_info`; returns the reply's content.
+    Raises:
+        TimeoutError: No answer in time.
+    """
+    return await ask(connection, channel, "kernel_info_request", {}, timeout_seconds=timeout_seconds)
 
-        On shell an answer means that the kernel is idle, as of then; none, that it is busy (or not up). On control it
-        only means that it lives.
 
-        Raises:
-            TimeoutError: No answer in time.
-        """
-        return await self.ask(connection, channel, "kernel_info_request", {}, timeout_seconds=timeout_seconds)
+async def interrupt_request(connection: Mapping[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
+    """Ask a kernel of interrupt mode `message` to interrupt its cell.
 
-    async def interrupt(self, connection: Mapping[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
-        """Ask a kernel of interrupt mode `message` to interrupt its cell.
+    Raises:
+        TimeoutError: No answer in time; it may have been interrupted.
+    """
+    return await ask(connection, "control", "interrupt_request", {}, timeout_seconds=timeout_seconds)
 
-        Raises:
-            TimeoutError: No answer in time; it may have been interrupted.
-        """
-        return await self.ask(connection, "control", "interrupt_request", {}, timeout_seconds=timeout_seconds)
 
-    async def shutdown(self, connection: Mapping[str, Any], *, restart: bool, timeout_seconds: float) -> dict[str, Any]:
-        """Ask a kernel to end itself. An answer says that it will, not that it has.
+async def shutdown_request(connection: Mapping[str, Any], *, restart: bool, timeout_seconds: float) -> dict[str, Any]:
+    """Ask a kernel to end itself. An answer says that it will, not that it has.
 
-        Raises:
-            TimeoutError: No answer in time; it may be ending all the same.
-        """
-        content = {"restart": restart}
-        return await self.ask(connection, "control", "shutdown_request", content, timeout_seconds=timeout_seconds)
+    Raises:
+        TimeoutError: No answer in time; it may be ending all the same.
+    """
+    return await ask(connection, "control", "shutdown_request", {"restart": restart}, timeout_seconds=timeout_seconds)
 
-    async def ask(
-        self,
-        connection: Mapping[str, Any],
-        channel: str,
-        msg_type: str,
-        content: Mapping[str, Any],
-        *,
-        timeout_seconds: float,
-    ) -> dict[str, Any]:
-        """Send one request and wait for its reply; returns the reply's content.
 
-        Raises:
-            TimeoutError: No answer in time.
-            ValueError: The connection asks for a signature scheme that is not known here.
-        """
-        link = KernelLink.to(self._context, connection)
-        msg_id, parts = messages.own_request(msg_type, content)
-        reply = _Reply(link, msg_id)
-        reader = SocketReader(link.dealer(channel, searching=True), reply.read, budget=16)
-        try:
-            # The socket is fresh: it queues this, also before it is connected.
-            reader.send([messages.DELIMITER, link.signer.sign(parts), *parts])
-            async with asyncio.timeout(timeout_seconds):
-                return await reply.content
-        finally:
-            reader.close()
+async def ask(
+    connection: Mapping[str, Any], channel: str, msg_type: str, content: Mapping[str, Any], *, timeout_seconds: float
+) -> dict[str, Any]:
+    """Send one request and wait for its reply; returns the reply's content.
+
+    Raises:
+        TimeoutError: No answer in time.
+        ValueError: The connection asks for a signature scheme that is not known here.
+    """
+    link = KernelLink.to(relay_context(), connection)
+    msg_id, parts = messages.own_request(msg_type, content)
+    reply = _Reply(link, msg_id)
+    reader = SocketReader(link.dealer(channel, searching=True), reply.read, budget=READ_BUDGET)
+    try:
+        # The socket is fresh: it queues this, also before it is connected.
+        reader.send([messages.DELIMITER, link.signer.sign(parts), *parts])
+        async with asyncio.timeout(timeout_seconds):
+            return await reply.content
+    finally:
+        reader.close()
 
 
 class _Reply:

@@ -20,7 +20,7 @@ from enterprise_gateway.relay.connection import CLOSE_NORMAL, CLOSE_RESTARTING, 
 from enterprise_gateway.relay.interfaces import ClientSink, KernelStatus, RelayListener
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
-from enterprise_gateway.relay.sockets import Context, KernelLink
+from enterprise_gateway.relay.sockets import Context, KernelLink, relay_context
 from enterprise_gateway.relay.status_reader import StatusReader
 from enterprise_gateway.relay.subscription import Subscription
 
@@ -30,30 +30,31 @@ class Relay:
 
     Args:
         kernel_id: The kernel.
-        context: The replica's shared ZMQ context (`sockets.relay_context`).
         listener: Who wants to know what passes.
         log: Where the relay tells what went wrong; kernel and replica ids are its adapter's business.
         options: The limits.
+        context: Where sockets are made; the process's shared one by default.
 
     Attributes:
         generation: The kernel's generation that is bound; None while none is.
+        options: The limits.
     """
 
     def __init__(
         self,
         kernel_id: str,
         *,
-        context: Context,
         listener: RelayListener,
         log: Logger | LoggerAdapter[Any],
         options: RelayOptions | None = None,
+        context: Context | None = None,
     ) -> None:
         self.kernel_id = kernel_id
         self.generation: int | None = None
-        self._context = context
+        self._context = context or relay_context()
         self._listener = listener
         self._log = log
-        self._options = options or RelayOptions()
+        self.options = options or RelayOptions()
         self._clients: tuple[ClientConnection, ...] = ()  # replaced, never changed: it may shrink while it is walked
         self._subscription: Subscription | None = None
         self._link: KernelLink | None = None  # set once the subscription is proven
@@ -61,6 +62,7 @@ class Relay:
         self._told = "starting"  # the state that clients know while no kernel is bound
         self._reason: str | None = None
         self._ended = False
+        self._closed: tuple[int, str] | None = None
 
     @property
     def client_count(self) -> int:
@@ -87,7 +89,7 @@ class Relay:
         """
         self._unsubscribe()
         link = KernelLink.to(self._context, connection)
-        subscription = self._subscription = Subscription(link, self._from_kernel, self._options)
+        subscription = self._subscription = Subscription(link, self._from_kernel, self.options)
         self.generation, self._ended, self._reason = generation, False, None
         try:
             proven = await subscription.prove()
@@ -138,17 +140,14 @@ class Relay:
         """
         self._supersede(session_id)
         client = ClientConnection(
-            self, sink, session_id=session_id, framing=framing, options=self._options, log=self._log
+            self, sink, session_id=session_id, framing=framing, options=self.options, log=self._log
         )
+        if self._closed is not None:
+            client.close(*self._closed)
+            return client
         self._clients = (*self._clients, client)
-        if self._ended:
-            self._tell_end(client)
-        elif self._link is not None:
-            client.join(self._link)
-            self._tell_one(client, self._listener.execution_state or "idle")
-        else:
-            self._tell_one(client, self._told)
         self._listener.clients_changed(len(self._clients))
+        self._welcome(client)
         return client
 
     def close(self, code: int = CLOSE_RESTARTING, reason: str = "The gateway is restarting") -> None:
@@ -156,6 +155,7 @@ class Relay:
 
         What waits for a client is sent before its close frame. Calling it again is harmless.
         """
+        self._closed = code, reason
         self._unsubscribe()
         for client in self._clients:
             client.close(code, reason)
@@ -172,6 +172,15 @@ class Relay:
         if connection in self._clients:
             self._clients = tuple(client for client in self._clients if client is not connection)
             self._listener.clients_changed(len(self._clients))
+
+    def _welcome(self, client: ClientConnection) -> None:
+        if self._ended:
+            self._tell_end(client)
+        elif self._link is None:
+            self._tell_one(client, self._told)
+        else:
+            client.join(self._link)
+            self._tell_one(client, self._listener.execution_state or "idle")
 
     def _supersede(self, session_id: str | None) -> None:
         for client in self._clients:

@@ -9,6 +9,7 @@ import asyncio
 import resource
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import zmq
@@ -26,8 +27,9 @@ SEARCH_MS = 20  # between two attempts to reach a kernel that has not bound yet
 KEEPALIVE = {zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 60, zmq.TCP_KEEPALIVE_INTVL: 15, zmq.TCP_KEEPALIVE_CNT: 4}
 
 
+@cache
 def relay_context() -> Context:
-    """Make the one context that all relays of a replica share."""
+    """Return the one context that all relays and probes of a process share."""
     context = Context()
     context.set(zmq.MAX_SOCKETS, min(MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT)))
     context.linger = 0
