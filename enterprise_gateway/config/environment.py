@@ -16,9 +16,10 @@ from types import MappingProxyType
 from typing import Any
 
 from traitlets import Bool, HasTraits, List, TraitError, TraitType, Type
-from traitlets.config import Config
+from traitlets.config import Application, Config
 
 from enterprise_gateway.config.names import DEPRECATED, IGNORED_PREFIXES, SYNONYMS, Setting, variable, why_unsupported
+from enterprise_gateway.config.settings import APP_SECTION
 from enterprise_gateway.config.words import Words
 
 YES = ("1", "true", "yes", "y", "on", "t")
@@ -91,8 +92,7 @@ def _variables(sections: Mapping[str, type[HasTraits]]) -> Iterator[tuple[str, t
         for name, trait in owner.class_own_traits(config=True).items():
             setting = Setting(section, name)
             yield variable(setting), (setting, trait)
-        if "log_level" in owner.class_traits(config=True):  # of traitlets' own application class
-            yield "EG_LOG_LEVEL", (Setting(section, "log_level"), owner.class_traits()["log_level"])
+    yield "EG_LOG_LEVEL", (Setting(APP_SECTION, "log_level"), Application.class_traits()["log_level"])
 
 
 def _put(config: Config, setting: Setting, trait: TraitType[Any, Any], name: str, text: str) -> None:
