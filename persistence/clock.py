@@ -1,11 +1,12 @@
-"""Time. Nobody else asks for it.
+"""The clocks. Nobody else asks the time, and nobody asks the wall clock.
 
-Three clocks, and no wall clock among them. Deadlines that *end* a right run on `boottime`, which goes on while a virtual
-machine is suspended; waits that *grant* one run on `monotonic`, which may stand still: it only waits longer. What is
-stored is on the database's clock: the time that the last beat brought back, carried on by `boottime`.
+Three clocks, each for what it is good for:
 
-The database's time is known only to within a round trip. So there are two answers: the latest that now can be, with which
-activity is stamped, and the earliest, by which a culler judges. Taking the middle culls early.
+- `monotonic` stands still while a machine is suspended. Waits that *grant* a right run on it: they only last longer.
+- `boottime` goes on while a machine is suspended. Deadlines that *end* a right run on it: they are never late.
+- `DatabaseClock` is the one that all replicas share. Stored times are its times.
+
+Whoever compares with a deadline does so when a timer has fired; that the timer fired in time is never assumed.
 """
 
 from __future__ import annotations
@@ -15,89 +16,118 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from persistence.errors import StoreUnavailable
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 def monotonic() -> float:
-    """Seconds of CLOCK_MONOTONIC: for waits that grant a right."""
+    """Give seconds of a clock that never jumps, and may stand still while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def boottime() -> float:
-    """Seconds of CLOCK_BOOTTIME: for deadlines that end a right."""
+    """Give seconds of a clock that never jumps, and goes on while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def sleep(seconds: float) -> None:
-    """Let others run for so long."""
-    await asyncio.sleep(max(0.0, seconds))
+    """Let others work for that long, at least."""
+    await asyncio.sleep(max(seconds, 0.0))
 
 
 class Deadline:
-    """A point of CLOCK_BOOTTIME after which a right has ended. Checked, never assumed.
+    """A moment after which something must no longer be done, on `boottime`.
 
     Args:
-        seconds: How long after `since_boottime`.
-        since_boottime: From when; now if None.
+        seconds: How far it is from `since`.
+        since: A reading of `boottime`; now, where it is None.
+        now: The clock, for tests.
+
+    Attributes:
+        seconds: The whole span, as it was given.
     """
 
-    def __init__(self, seconds: float, since_boottime: float | None = None) -> None:
+    __slots__ = ("_at", "_now", "seconds")
+
+    def __init__(self, seconds: float, since: float | None = None, *, now: Callable[[], float] = boottime) -> None:
+        self._now = now
+        self._at = (now() if since is None else since) + seconds
         self.seconds = seconds
-        self._at = (boottime() if since_boottime is None else since_boottime) + seconds
 
     @property
     def remaining_seconds(self) -> float:
-        """How long it is yet; negative once it has passed."""
-        return self._at - boottime()
+        """What is left, 0 once it has passed."""
+        return max(self._at - self._now(), 0.0)
 
     @property
     def passed(self) -> bool:
-        """Is it over?"""
-        return self.remaining_seconds <= 0
+        """Whether it has come. At exactly that moment it has."""
+        return self._now() >= self._at
 
 
 class DatabaseClock:
-    """The database's time, carried on between beats.
+    """The database's time, from its last reading, carried on by `boottime`.
+
+    A reading is a time that the server wrote into its answer, somewhere between sending and receiving. So now is known
+    only up to that round trip, and is asked for in two ways: activity is stamped with the latest that it can be, and
+    whoever judges idleness takes the earliest. Half a round trip for both would cull early.
+
+    Both answers are whole milliseconds, which is all that is stored, rounded in their own direction.
 
     Args:
-        carry: The clock that carries it on; CLOCK_BOOTTIME but in tests.
+        now: The local clock that carries it on, in seconds; for tests.
     """
 
-    def __init__(self, carry: Callable[[], float] = boottime) -> None:
-        self._carry = carry
-        self._time: datetime | None = None
-        self._sent = 0.0
-        self._received = 0.0
+    def __init__(self, *, now: Callable[[], float] = boottime) -> None:
+        self._now = now
+        self._reading: tuple[datetime, float, float] | None = None
 
     @property
-    def is_set(self) -> bool:
-        """Has the database told its time yet?"""
-        return self._time is not None
+    def set(self) -> bool:
+        """Whether there was a reading yet."""
+        return self._reading is not None
 
-    def observe(self, database_time: datetime, *, sent_boottime: float, received_boottime: float) -> None:
-        """Take the time that an operation brought back, which was sent and answered at these local times."""
-        self._time = database_time.astimezone(UTC)
-        self._sent = sent_boottime
-        self._received = received_boottime
+    def observe(self, database_time: datetime, *, sent: float, received: float) -> None:
+        """Take a new reading.
+
+        Args:
+            database_time: What the server wrote, aware.
+            sent: `boottime` before the request was sent.
+            received: `boottime` after the answer had come.
+        """
+        if received < sent:
+            raise ValueError("an answer can't come before its request")
+        self._reading = (database_time.astimezone(UTC), sent, received)
 
     def latest_now(self) -> datetime:
-        """Return the latest that now can be, rounded up to a millisecond: what activity is stamped with.
+        """Give the latest that now can be: the whole round trip is added, and the millisecond that the server cut off.
 
         Raises:
-            RuntimeError: The database has not told its time yet.
+            StoreUnavailable: There was no reading yet.
         """
-        # It was read after the operation was sent; BSON cut off what was finer than a millisecond.
-        return self._carried(self._sent) + _MILLISECOND
+        database_time, sent, _ = self._last_reading()
+        return _rounded_up(database_time + _MILLISECOND + timedelta(seconds=self._now() - sent))
 
     def earliest_now(self) -> datetime:
-        """Return the earliest that now can be: what a culler judges by.
+        """Give the earliest that now can be: nothing of the round trip is added.
 
         Raises:
-            RuntimeError: The database has not told its time yet.
+            StoreUnavailable: There was no reading yet.
         """
-        return self._carried(self._received)
+        database_time, _, received = self._last_reading()
+        return _rounded_down(database_time + timedelta(seconds=self._now() - received))
 
-    def _carried(self, since_boottime: float) -> datetime:
-        if self._time is None:
-            raise RuntimeError("the database has not told its time yet")
-        return self._time + timedelta(seconds=self._carry() - since_boottime)
+    def _last_reading(self) -> tuple[datetime, float, float]:
+        if self._reading is None:
+            raise StoreUnavailable("the database's clock has not been read yet")
+        return self._reading
+
+
+def _rounded_down(value: datetime) -> datetime:
+    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def _rounded_up(value: datetime) -> datetime:
+    cut = _rounded_down(value)
+    return cut if cut == value else cut + _MILLISECOND
