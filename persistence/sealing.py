@@ -1,6 +1,6 @@
 """Encrypts and decrypts the secrets of a kernel's record.
 
-Guaranteed: who reads the database without a key learns nothing, and can neither change a sealed value unseen nor put one
+Guaranteed: who has the database and no key learns nothing, and can neither change a sealed value unseen nor put one
 kernel's into another's record, for the plaintext names its kernel. Not guaranteed: that a value is the newest one; an
 old value of the same kernel can be put back.
 

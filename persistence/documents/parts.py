@@ -30,7 +30,7 @@ def instant(value: datetime) -> datetime:
 
 
 def instant_rounded_up(value: datetime) -> datetime:
-    """Like `instant`, but never earlier than `value`: for activity, which may only be stamped late, or a cull is early."""
+    """Like `instant`, but never earlier than `value`: for activity, which stamped early would be culled early."""
     cut = instant(value)
     return cut if cut == value else cut + timedelta(milliseconds=1)
 

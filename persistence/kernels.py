@@ -1,0 +1,150 @@
+"""The records of kernels: read, inserted, and changed by compare-and-set only.
+
+Not promised: that a write which failed was not made. Where the outcome is unknown its sender reads the record back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection as AnyCollection
+from collections.abc import Sequence
+from typing import Literal
+
+from persistence import flush
+from persistence.coalesce import SharedQuery
+from persistence.documents import Document, KernelListing, KernelNotice, KernelRecord, Step
+from persistence.driver import Database
+from persistence.errors import StaleWrite, StoreUnavailable
+from persistence.flush import ActivityEntry
+from persistence.phases import LIVE_FILTER
+from persistence.reads import SureReads
+
+__all__ = ["COLLECTION", "ActivityEntry", "KernelStore", "SlotField"]
+
+COLLECTION = "kernels"
+
+SlotField = Literal["slot", "user_slot"]
+
+
+class KernelStore:
+    """All kernels, live and ended, of all replicas.
+
+    Every method raises `StoreUnavailable` when the database gives no answer in time, and `PersistenceError` where a
+    record can't be read.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._kernels = database.collection(COLLECTION)
+        self._sure = SureReads(self._kernels)
+        self._live = SharedQuery(self._read_live)
+
+    async def insert(self, record: KernelRecord) -> None:
+        """Write a new kernel's record, before anything is launched.
+
+        Raises:
+            DuplicateKey: `index` says what is taken: `_id_`, `idempotency`, `user_slot` or `slot`.
+        """
+        await self._kernels.insert(record.to_document())
+
+    async def get(self, kernel_id: str) -> KernelRecord | None:
+        """Read a record from the primary. None is no proof that it is gone: see `get_surely`."""
+        return _record(await self._kernels.find_one({"_id": kernel_id}))
+
+    async def get_surely(self, kernel_id: str) -> KernelRecord | None:
+        """Read a record as the majority has it now: a 404, a read-back or a kill may rest on the answer."""
+        return _record(await self._sure.get(kernel_id))
+
+    async def find_by_key(self, username: str, key: str) -> KernelRecord | None:
+        """Find the kernel, live or ended, that this user's request with this `Idempotency-Key` made."""
+        return _record(await self._kernels.find_one({"username": username, "request.key": _string(key)}))
+
+    async def list_live(self) -> list[KernelListing]:
+        """List the kernels that have not ended: whole, as the majority has it now, or an error.
+
+        Callers that wait share the next query, never one that began before they came.
+        """
+        return await self._live()
+
+    async def used_slots(self, field: SlotField, username: str | None = None) -> set[str]:
+        """Name the slots that are taken, of all users or of one. A hint: only the insert decides."""
+        where: Document = {field: {"$type": "string"}}
+        if username is not None:
+            where["username"] = username
+        return {document[field] for document in await self._kernels.find(where, (field,))}
+
+    async def notices(
+        self, replica_id: str, host_id: str | None, held_ids: AnyCollection[str] = (), *, surely: bool = False
+    ) -> list[KernelNotice]:
+        """Ask, in one query, what concerns a replica.
+
+        Args:
+            replica_id: The live kernels that it owns are told.
+            host_id: So are the live kernels that only this host can reach; None: it has no such kernels.
+            held_ids: So are these, ended or not. One that is missing from the answer has no record.
+            surely: Ask the majority (linearizable). A sweep's kill must, after it listed the processes.
+        """
+        live = {"phase": dict(LIVE_FILTER)}
+        concerns: list[Document] = [
+            {"_id": {"$in": list(held_ids)}},
+            {"owner.replica": replica_id, **live},
+        ]
+        if host_id is not None:
+            concerns.append({"host.id": host_id, **live})
+        found = await self._kernels.find({"$or": concerns}, KernelNotice.FIELDS, linearizable=surely)
+        return [KernelNotice.from_document(document) for document in found]
+
+    async def apply(self, step: Step) -> KernelRecord:
+        """Make one compare-and-set, and give the record as it is after it.
+
+        Raises:
+            StaleWrite: Nothing matched: another was first, or an earlier try of this very write was.
+            DuplicateKey: It would take a slot that is taken.
+        """
+        after = await self._kernels.find_one_and_update({**step.where, "_id": step.kernel_id}, dict(step.update))
+        if after is None:
+            raise StaleWrite(step.name)
+        return KernelRecord.from_document(after)
+
+    async def flush(self, replica_id: str, flush_id: str, entries: Sequence[ActivityEntry]) -> set[str]:
+        """Write what this replica saw, in one batch.
+
+        Args:
+            replica_id: Whose counts and whose ownership they are.
+            flush_id: A fresh random id.
+            entries: At most one a kernel, and only what changed.
+
+        Returns:
+            The ids of the kernels whose entry was written. Of the others (ended, another generation, the batch was cut
+            short) nothing is acknowledged.
+
+        Raises:
+            StoreUnavailable: Nothing is acknowledged, though some of it may have been written.
+        """
+        batch = flush.updates(replica_id, flush_id, entries)
+        if not batch:
+            return set()
+        try:
+            matched = await self._kernels.update_many_by_id(batch)
+        except StoreUnavailable:
+            return await self._acknowledged(replica_id, flush_id, entries)
+        if matched == len(batch):
+            return {entry.kernel_id for entry in entries}
+        return await self._acknowledged(replica_id, flush_id, entries)
+
+    async def _acknowledged(self, replica_id: str, flush_id: str, entries: Sequence[ActivityEntry]) -> set[str]:
+        where = {"_id": {"$in": [entry.kernel_id for entry in entries]}, "flush": flush_id}
+        fields = flush.acknowledged_fields(replica_id)
+        marked = await self._kernels.find(where, fields, linearizable=True)
+        return flush.acknowledged(replica_id, entries, marked)
+
+    async def _read_live(self) -> list[KernelListing]:
+        found = await self._kernels.find({"phase": dict(LIVE_FILTER)}, KernelListing.FIELDS, linearizable=True)
+        return [KernelListing.from_document(document) for document in found]
+
+
+def _string(value: str) -> Document:
+    # The type is said so that the server sees that the partial index holds every match.
+    return {"$eq": value, "$type": "string"}
+
+
+def _record(document: Document | None) -> KernelRecord | None:
+    return None if document is None else KernelRecord.from_document(document)
