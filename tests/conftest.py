@@ -1,0 +1,83 @@
+"""Fixtures of all tests: a clean environment, a real mongod, and what is done where a program is missing."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+
+from tests import requirements
+from tests.replica_set import ReplicaSet
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    requirements.check_demands()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a mongod by a fixture, so that `-m "not mongod"` leaves it out."""
+    for item in items:
+        if {"mongod_binary", "mongod_uri", "replica_set"}.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("mongod")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in requirements.NAMES:
+        if item.get_closest_marker(name) is not None:
+            requirements.require(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if report.longrepr]
+    lines = requirements.summary(reasons)
+    if lines:
+        terminalreporter.section("not tested", yellow=True, bold=True)
+        for line in lines:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's own gateway, nor of a kernel he may be in, reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("EG_", "KERNEL_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def mongod_binary() -> Path:
+    """A mongod that runs here."""
+    return requirements.require("mongod")
+
+
+@pytest.fixture(scope="session")
+def mongod_uri(mongod_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a real one-node replica set, one for all tests of this process. Take a `database_name` with it.
+
+    Tests that stop, pause or misconfigure a server take `replica_set`, which is theirs alone.
+    """
+    with ReplicaSet(mongod_binary, tmp_path_factory.mktemp("mongod")) as server:
+        yield server.uri
+
+
+@pytest.fixture
+def replica_set(mongod_binary: Path, tmp_path: Path) -> Iterator[ReplicaSet]:
+    """A running server of this test's own, to be killed, paused and started again."""
+    with ReplicaSet(mongod_binary, tmp_path / "mongod") as server:
+        yield server
+
+
+@pytest.fixture
+def database_name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A name that no other test uses; what was made under it on the common server is dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    # Before the test, so that the server still runs when this fixture ends.
+    uri = request.getfixturevalue("mongod_uri") if "mongod_uri" in request.fixturenames else None
+    yield name
+    if uri is not None:
+        with pymongo.MongoClient[dict[str, object]](uri) as client:
+            client.drop_database(name)
