@@ -164,6 +164,14 @@ class KernelProcess:
             raise ProcessStillAlive(f"Process {self.pid} did not die within {kill_wait_seconds:g} s of SIGKILL")
         return self.exit_status or UNKNOWN
 
+    def reap_when_dead(self) -> None:
+        """Have the running loop reap this child when it dies, remember how it ended, and close this object."""
+        self._watch().add_done_callback(lambda _: self._reap())
+
+    def _reap(self) -> None:
+        if not self._closed and self.exit_status is not None:
+            self.close()
+
     def close(self) -> None:
         """Give the file descriptor back; the process goes on. Who still waits is told that it was not seen dead."""
         if not self._closed:

@@ -1,0 +1,127 @@
+"""The directories of this host's kernels: connection file, sockets and log, one directory a kernel *and* generation.
+
+Nobody but the gateway's user may enter them: they hold keys, and sockets that are not encrypted. A directory belongs to
+the act that made it; only the act that ended the generation removes it. So a name never stands for two kernels, and the
+files of a living one are never tidied away.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+
+import zmq
+
+from enterprise_gateway.provisioners.errors import LaunchError, UnsafeRuntimeDirectory
+
+MAX_KERNEL_ID_LENGTH = 36  # a UUID
+MAX_GENERATION_DIGITS = 7
+SOCKET_NAME = "s"  # jupyter_client appends "-" and a number to name the five sockets
+MAX_SOCKET_SUFFIX = len("-5")
+
+_KERNEL_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_KERNEL_ID_LENGTH - 1}}}", re.ASCII)
+
+
+class RuntimeDirectories:
+    """The directory under which this host's kernels have theirs. All its calls touch the disk.
+
+    Args:
+        root: Short, since Unix sockets are named by whole paths; shared by the gateways of one user and deployment on
+            this host, for they serve each other's kernels.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        # Its parents may be links (/var/run), itself may not; a path that changed its meaning later would be no name.
+        path = Path(os.path.abspath(root))
+        self.root = Path(os.path.realpath(path.parent)) / path.name
+
+    def prepare(self) -> None:
+        """Make the root if it is missing, and see that it is the gateway's alone and short enough for sockets.
+
+        Raises:
+            UnsafeRuntimeDirectory: It is not; the message says what to do.
+            OSError: It can't be made.
+        """
+        self._check_length()
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(mode=0o700)
+        except FileExistsError:
+            check_private(self.root)
+
+    def _check_length(self) -> None:
+        longest = self.path("k" * MAX_KERNEL_ID_LENGTH, 10**MAX_GENERATION_DIGITS - 1) / SOCKET_NAME
+        excess = len(os.fsencode(longest)) + MAX_SOCKET_SUFFIX - zmq.IPC_PATH_MAX_LEN
+        if excess > 0:
+            raise UnsafeRuntimeDirectory(
+                f"The runtime directory {self.root} is {excess} bytes too long for Unix sockets, whose whole path may "
+                f"have {zmq.IPC_PATH_MAX_LEN} bytes. Choose a shorter one."
+            )
+
+    def path(self, kernel_id: str, generation: int) -> Path:
+        """Name the directory of one generation of a kernel.
+
+        Raises:
+            ValueError: The id is none that could be a part of a path.
+        """
+        if _KERNEL_ID.fullmatch(kernel_id) is None or not 0 <= generation < 10**MAX_GENERATION_DIGITS:
+            raise ValueError(f"kernel id {kernel_id!r} and generation {generation!r} can't name a directory")
+        return self.root / f"{kernel_id}.{generation}"
+
+    def make(self, kernel_id: str, generation: int) -> Path:
+        """Make that directory.
+
+        Raises:
+            LaunchError: It exists: this generation was launched before, and may live.
+            UnsafeRuntimeDirectory: The root is no longer the gateway's alone.
+            OSError: The disk is full, or not writable.
+        """
+        path = self.path(kernel_id, generation)
+        check_private(self.root)
+        try:
+            path.mkdir(mode=0o700)
+        except FileExistsError as error:
+            raise LaunchError(
+                f"The directory {path} exists already. If no kernel of that name runs, remove it and try again."
+            ) from error
+        return path
+
+    def remove(self, kernel_id: str, generation: int) -> None:
+        """Remove that directory and all in it. To be called by the act that ended this generation, by no one else.
+
+        It is no error if it is gone.
+
+        Raises:
+            OSError: Something in it can't be removed.
+        """
+        try:
+            shutil.rmtree(self.path(kernel_id, generation))
+        except FileNotFoundError:
+            return
+
+
+def check_private(directory: Path) -> None:
+    """See that a directory is one, no link, the gateway's own user's, and closed to all others.
+
+    Raises:
+        UnsafeRuntimeDirectory: It is not.
+    """
+    try:
+        found = directory.lstat()
+    except FileNotFoundError as error:
+        raise UnsafeRuntimeDirectory(f"The runtime directory {directory} is gone. Restart the gateway.") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise UnsafeRuntimeDirectory(f"{directory} is a file or a link, and must be a directory. Name another.")
+    if found.st_uid != os.geteuid():
+        raise UnsafeRuntimeDirectory(
+            f"The runtime directory {directory} belongs to user {found.st_uid}, and this gateway is {os.geteuid()}. "
+            "Name another."
+        )
+    if found.st_mode & 0o077:
+        raise UnsafeRuntimeDirectory(
+            f"The runtime directory {directory} is open to other users. Make sure that nobody has put anything there, "
+            f"then: chmod 700 {directory}"
+        )
