@@ -26,11 +26,13 @@ class Words(List[str]):
         super().__init__(Unicode(), list(default_value), **kwargs)
         self.quoted = quoted
 
+    def set(self, obj: Any, value: Any) -> None:
+        """Take a string as it is: the base class would make it a list of one."""
+        super().set(obj, self.split(value) if isinstance(value, str) else value)
+
     def validate(self, obj: Any, value: Any) -> Any:
-        """Accept a string with commas, and any collection of strings; keep a list."""
-        if isinstance(value, str):
-            value = self.split(value)
-        elif isinstance(value, set | frozenset):
+        """Accept any collection of strings; keep a list."""
+        if isinstance(value, set | frozenset):
             value = sorted(value)
         elif isinstance(value, tuple):
             value = list(value)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from enterprise_gateway.config.settings import GatewayTraits
+from enterprise_gateway.config.validation import check_settings
+from persistence.errors import ConfigurationError
+
+
+def check(operation_timeout_seconds: float = 5.0, **settings: Any) -> None:
+    check_settings(GatewayTraits(**settings), operation_timeout_seconds=operation_timeout_seconds)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"lease_duration": 2.0, "renew_deadline": 1.2, "renew_interval": 0.5, "operation_timeout_seconds": 0.5},
+        {"ip": "::1"},
+        {"ip": "127.0.0.2"},
+        {"ip": "localhost"},
+        {"ip": "0.0.0.0", "auth_token": "t"},
+        {"ws_ping_interval": 30.0, "ws_ping_timeout": 30.0},
+        {"ws_ping_interval": 0.0},
+        {"allow_origin": "https://hub", "allow_credentials": "true"},
+    ],
+)
+def test_settings_that_fit_together_are_accepted(settings: dict[str, Any]) -> None:
+    check(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"operation_timeout_seconds": 10.0}, r"operation_timeout \(10 s\) must be shorter than renew_deadline"),
+        ({"renew_deadline": 15.0}, r"renew_deadline \(15 s\) must be shorter than lease_duration \(15 s\)"),
+        ({"renew_interval": 9.5}, r"renew_interval with its jitter \(10.45 s\)"),
+        ({"renew_interval": 10.0, "renew_jitter": 0.0}, "renew_interval"),
+        ({"keyfile": "k"}, "keyfile is set without certfile"),
+        ({"client_ca": "c"}, "client_ca is set without certfile"),
+        ({"ws_ping_interval": 5.0, "ws_ping_timeout": 6.0}, "ws_ping_timeout"),
+        ({"ip": "0.0.0.0"}, "EG_AUTH_TOKEN"),
+        ({"ip": ""}, "EG_AUTH_TOKEN"),
+        ({"ip": "gateway.example.org"}, "EG_AUTH_TOKEN"),
+        ({"ip": "0.0.0.0", "auth_token": " , "}, "EG_AUTH_TOKEN"),
+        ({"allow_origin": "*", "allow_credentials": "true"}, "name the origin"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        check(**settings)
