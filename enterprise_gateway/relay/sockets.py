@@ -22,6 +22,7 @@ Socket = zmq.Socket[bytes]
 MAX_SOCKETS = 65_535  # libzmq's own limit; its default of 1,023 is about 255 kernels
 NEVER = -1
 MAX_REST_BATCHES = 200
+BATCH_BYTES = 2 * 1024 * 1024  # then the loop gets its turn, and clients get what was read
 SEARCH_MS = 20  # between two attempts to reach a kernel that has not bound yet
 # A tcp connection whose other host is gone is noticed after about two minutes; ipc needs none of it.
 KEEPALIVE = {zmq.TCP_KEEPALIVE: 1, zmq.TCP_KEEPALIVE_IDLE: 60, zmq.TCP_KEEPALIVE_INTVL: 15, zmq.TCP_KEEPALIVE_CNT: 4}
@@ -130,7 +131,7 @@ class SocketReader:
     Args:
         socket: The socket; the reader closes it.
         read: Gets all messages of one go, never an empty list.
-        budget: Messages per go.
+        budget: Messages per go; a go also ends at 2 MiB.
         writable: Called when the socket may take messages again.
     """
 
@@ -150,6 +151,7 @@ class SocketReader:
         self._descriptor = int(socket.get(zmq.FD))
         self._scheduled = False
         self._blocked = False
+        self._more = False
         self._loop.add_reader(self._descriptor, self._wake)
         self._schedule()  # what came before the descriptor was watched has no edge any more
 
@@ -198,7 +200,7 @@ class SocketReader:
         if self._socket.closed:
             return
         batch = self._drain()
-        if len(batch) == self._budget and not self._scheduled:
+        if self._more and not self._scheduled:
             self._schedule()
         if batch:
             self._read(batch)
@@ -207,10 +209,14 @@ class SocketReader:
 
     def _drain(self) -> list[list[bytes]]:
         batch: list[list[bytes]] = []
+        size = 0
         receive = self._socket.recv_multipart
+        self._more = True
         try:
-            while len(batch) < self._budget:
-                batch.append(receive(zmq.NOBLOCK))
+            while len(batch) < self._budget and size < BATCH_BYTES:
+                message = receive(zmq.NOBLOCK)
+                size += sum(map(len, message))
+                batch.append(message)
         except zmq.Again:
-            pass
+            self._more = False
         return batch

@@ -1,0 +1,114 @@
+"""A WebSocket opens at once, whatever the kernel does, and knows how things stand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from enterprise_gateway.relay import probe
+from enterprise_gateway.relay.interfaces import KernelStatus
+from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.relay import Relay
+from tests.fakes.kernel import FakeKernel
+from tests.relay.conftest import Listener, attach
+
+
+@pytest.mark.parametrize(("known", "told"), [("busy", "busy"), ("idle", "idle"), (None, "idle")])
+async def test_a_client_is_told_the_known_state(bound: Relay, listener: Listener, known: str | None, told: str) -> None:
+    listener.execution_state = known
+    client = attach(bound)
+    await client.sink.until(lambda sink: sink.states == [told])
+
+
+async def test_a_status_of_the_gateway_is_a_whole_message(bound: Relay) -> None:
+    client = attach(bound)
+    (status,) = await client.sink.until(lambda sink: sink.of_type("status"))
+    assert status["channel"] == "iopub"
+    assert status["parent_header"] == {}
+    assert set(status["header"]) == {"msg_id", "msg_type", "username", "session", "date", "version"}
+    assert status["header"]["date"].endswith("Z")
+
+
+async def test_a_busy_kernel_is_bound_and_heard_at_once(relay: Relay, kernel: FakeKernel) -> None:
+    kernel.hold()
+    async with asyncio.timeout(0.5):
+        await relay.bind(kernel.connection, 1)
+        client = attach(relay)
+        await kernel.publish("stream", {"name": "stdout", "text": "still at work"})
+        await client.sink.until(lambda sink: sink.of_type("stream"))
+    assert not kernel.requests  # nothing had to be asked of it
+
+
+async def test_welcomes_are_no_business_of_clients(relay: Relay, kernel: FakeKernel) -> None:
+    client = attach(relay)
+    await relay.bind(kernel.connection, 1)
+    await kernel.publish("stream", {"name": "stdout", "text": "x"})
+    await client.sink.until(lambda sink: sink.of_type("stream"))
+    assert not client.sink.of_type("iopub_welcome")
+
+
+async def test_a_kernel_that_does_not_welcome_is_nudged_on_control(relay: Relay, listener: Listener) -> None:
+    async with FakeKernel(welcoming=False) as kernel:
+        kernel.hold()
+        client = attach(relay)
+        await relay.bind(kernel.connection, 1)
+        (nudge,) = await kernel.received("kernel_info_request")
+        assert nudge.channel == "control"
+        await kernel.publish("stream", {"name": "stdout", "text": "x"})
+        await client.sink.until(lambda sink: sink.of_type("stream"))
+    assert client.sink.states == ["starting", "idle"]  # not those of the nudge
+    assert all(status.own for status in listener.statuses)
+
+
+async def test_a_mute_kernel_is_bound_after_the_time_limit(relay: Relay) -> None:
+    async with FakeKernel(welcoming=False) as kernel:
+        kernel.answers.clear()
+        async with asyncio.timeout(2):
+            await relay.bind(kernel.connection, 1)
+        assert relay.generation == 1
+
+
+async def test_before_there_is_a_kernel_clients_are_told_starting_and_wait(relay: Relay, kernel: FakeKernel) -> None:
+    client = attach(relay)
+    client.send("execute_request", msg_id="early")
+    client.send("interrupt_request", channel="control", msg_id="early too")
+    assert client.sink.states == ["starting"]
+    await relay.bind(kernel.connection, 1)
+    (request,) = await kernel.received("execute_request")
+    assert request.msg_id == "early"
+    await kernel.received("interrupt_request")
+
+
+async def test_what_waits_for_a_kernel_is_bounded(new_relay: Callable[[RelayOptions], Relay]) -> None:
+    relay = new_relay(RelayOptions(kernel_queue_messages=3))
+    client = attach(relay)
+    for _ in range(4):
+        client.send("execute_request")
+    assert client.sink.closed is not None
+    assert client.sink.closed[0] == 1013
+    assert relay.client_count == 0
+    assert "too many" in client.sink.of_type("stream")[0]["content"]["text"]
+
+
+async def test_a_kernel_that_never_comes_up_is_told_with_its_reason(relay: Relay) -> None:
+    client = attach(relay)
+    client.send("execute_request", msg_id="early")
+    relay.end("dead", "It ended with exit code 1.")
+    await client.sink.until(lambda sink: sink.states[-1] == "dead")
+    types = [message["header"]["msg_type"] for message in client.sink.messages]
+    assert types == ["status", "execute_reply", "status", "stream", "status"]
+    assert client.sink.of_type("stream")[0]["content"] == {"name": "stderr", "text": "It ended with exit code 1.\n"}
+    assert client.sink.closed is None
+
+
+async def test_the_gateways_own_requests_are_told_apart(relay: Relay, listener: Listener, kernel: FakeKernel) -> None:
+    await relay.bind(kernel.connection, 1)
+    client = attach(relay)
+    await probe.kernel_info(kernel.connection, timeout_seconds=5)
+    await kernel.publish("stream", {"name": "stdout", "text": "x"})
+    await client.sink.until(lambda sink: sink.of_type("stream"))
+    own: list[KernelStatus] = [status for status in listener.statuses if status.own]
+    assert [status.execution_state for status in own] == ["busy", "idle"]
+    assert client.sink.states == ["idle"]  # of the opening
