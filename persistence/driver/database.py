@@ -1,0 +1,128 @@
+"""One database: its collections, whether it is there, and the bound that every operation runs in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from logging import Logger, LoggerAdapter
+from typing import Any, TypeVar
+
+from persistence import clock
+from persistence.driver import failures
+from persistence.driver.availability import Availability
+from persistence.driver.backend import Backend
+from persistence.driver.collection import Collection
+from persistence.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+_PAUSE_SECONDS = 0.1
+_PINGED = "replicas"  # any collection: what is asked for is not there
+
+
+class Database:
+    """An open database. `open_database` makes it.
+
+    Attributes:
+        name: Its name on the server.
+        is_replica_set: The server is a member of one: it has linearizable reads and change streams.
+        is_mock: It is mongomock.
+        operation_timeout_seconds: What every operation is bounded by.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        name: str,
+        *,
+        is_replica_set: bool,
+        operation_timeout_seconds: float,
+        log: Logger | LoggerAdapter[Any],
+    ) -> None:
+        self.backend = backend
+        self.name = name
+        self.is_replica_set = is_replica_set
+        self.is_mock = backend.is_mock
+        self.operation_timeout_seconds = operation_timeout_seconds
+        self._availability = Availability(self.ping, operation_timeout_seconds=operation_timeout_seconds, log=log)
+
+    @property
+    def available(self) -> bool:
+        """Whether it is not known away; True is no promise that the next operation succeeds."""
+        return self._availability.available
+
+    def on_return(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called, on the loop, each time that the database is back after it was known away."""
+        self._availability.on_return(callback)
+
+    def collection(self, name: str) -> Collection:
+        """Give a collection; it need not exist."""
+        return Collection(self, self.backend, name)
+
+    async def ping(self) -> None:
+        """Ask for a majority's answer, also while the database is known away.
+
+        Raises:
+            StoreUnavailable: There was none in time.
+        """
+        raw = self.backend.raw(self.name, _PINGED, linearizable=self.is_replica_set)
+        await self._bounded("ping", lambda: raw.find_one({"_id": ""}, {"_id": 1}), self.operation_timeout_seconds)
+
+    async def first_contact(self, seconds: float) -> None:
+        """Learn what the server is and see that the database may be read; waits longer than an operation may take.
+
+        Raises:
+            StoreUnavailable: There was no answer for so many seconds.
+            PersistenceError: It refused this client.
+        """
+        deadline = clock.Deadline(seconds)
+        while True:
+            try:
+                self.is_replica_set, _ = await self._bounded("connect", self.backend.hello, seconds)
+                return await self.ping()
+            except StoreUnavailable:
+                if deadline.passed:
+                    raise
+                await clock.sleep(_PAUSE_SECONDS)
+
+    async def server_time(self) -> datetime:
+        """Ask the primary for its time, aware."""
+        _, now = await self.run("read the clock", self.backend.hello)
+        return now
+
+    async def close(self) -> None:
+        """Close all connections. Operations are refused from here on. Calling it again is harmless."""
+        await self._availability.close()
+        await self.backend.close()
+
+    async def run(self, what: str, operation: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
+        """Run one operation of the client; for collections.
+
+        Args:
+            what: Its name, for errors and the log.
+            operation: Starts it.
+            seconds: Its bound, where that is not the operation timeout.
+
+        Raises:
+            StoreUnavailable: The database is away, which is known from here on.
+            PersistenceError: Any other of our errors, for what the client raised.
+        """
+        self._availability.check(what)
+        bound = self.operation_timeout_seconds if seconds is None else seconds
+        try:
+            return await self._bounded(what, operation, bound)
+        except StoreUnavailable as error:
+            if error.__cause__ is not None and failures.went_away(error.__cause__):
+                self._availability.lost(str(error))
+            raise
+
+    async def _bounded(self, what: str, operation: Callable[[], Awaitable[T]], seconds: float) -> T:
+        try:
+            # The client's `timeoutMS` comes first. This holds where it does not reach: a name that is being resolved.
+            async with asyncio.timeout(seconds):
+                return await operation()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{what}: the database gave no answer within {seconds:g} s") from error
+        except failures.FAILURES as error:
+            raise failures.translate(what, error) from error
