@@ -30,6 +30,7 @@ RUNTIME = [
     "jupyter_client>=8.6",
     "jupyter_core>=5.7",
     "pymongo>=4.13",  # the first whose asynchronous client is declared stable
+    "PyYAML>=6",
     "pyzmq>=26",
     "tornado>=6.4.2",
     "traitlets>=5.14",
@@ -58,7 +59,6 @@ EXTRAS = {
         "pytest-asyncio>=0.24",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
-        "PyYAML>=6",
         "setuptools>=70",  # builds the wheel whose contents a test reads
         "websocket-client>=1.8",
     ],
