@@ -1,0 +1,147 @@
+"""The command: reads the settings, builds one replica out of them, runs it. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import Any, ClassVar
+
+from jupyter_core.application import JupyterApp
+from traitlets import Dict, Unicode
+from traitlets.config import catch_config_error
+
+from enterprise_gateway import __version__, server
+from enterprise_gateway.assembly import Assembly, Builder
+from enterprise_gateway.banner import farewell, welcome
+from enterprise_gateway.config.command_line import ALIASES, FLAGS
+from enterprise_gateway.config.environment import Environment, read_environment
+from enterprise_gateway.config.sections import sections
+from enterprise_gateway.config.settings import GatewayTraits
+from enterprise_gateway.config.validation import check_settings
+from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
+from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
+from enterprise_gateway.relay.sockets import raise_file_limit
+from persistence.errors import ConfigurationError, StoreUnavailable
+from persistence.kernel_session_manager import KernelSessionManager
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
+    """Jupyter Enterprise Gateway on MongoDB: any number of identical replicas, any of them serves every kernel."""
+
+    name = "jupyter-enterprisegateway"
+    version = __version__
+    description = (
+        "Runs Jupyter kernels for remote clients.\n\n"
+        "Any number of identical replicas share one MongoDB, and every replica can serve every kernel. Without\n"
+        "KernelSessionManager.mongodb_uri (EG_MONGODB_URI) a private database of this user is started and used."
+    )
+    examples = (
+        "jupyter enterprisegateway\n"
+        "jupyter enterprisegateway --ip=0.0.0.0 --mongodb-uri=mongodb://db.example.org/?replicaSet=rs0\n"
+        "jupyter lab --gateway-url=http://127.0.0.1:8888"
+    )
+    classes: ClassVar[list[type]] = [KernelSessionManager]  # type: ignore[assignment]
+    aliases = Dict(ALIASES)
+    flags = Dict(FLAGS)
+    config_file_name = Unicode("jupyter_enterprise_gateway_config", help="Name of the config file, without extension.")
+    environment: Environment
+
+    @catch_config_error
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """Read all settings: environment, over it the config file, over it the command line.
+
+        Raises:
+            ConfigurationError: They don't fit together.
+        """
+        self.environment = read_environment(sections())
+        self.update_config(self.environment.config)
+        super().initialize(argv)
+        for notice in self.environment.notices:
+            self.log.warning("%s: %s", notice.variable, notice.advice)
+
+    def start(self) -> None:
+        """Run one replica until it is told to stop.
+
+        Raises:
+            SystemExit: With 1, it can't start; the log says why.
+        """
+        super().start()
+        try:
+            store = KernelSessionManager(parent=self)
+            check_settings(self, operation_timeout_seconds=store.operation_timeout)
+            asyncio.run(self.run(store))
+        except (ConfigurationError, StoreUnavailable) as error:
+            self.log.critical("The gateway can't start: %s", error)
+            self.exit(1)
+
+    async def run(self, store: KernelSessionManager) -> None:
+        """Start, serve, drain.
+
+        Raises:
+            ConfigurationError: It can't start.
+            StoreUnavailable: There is no database.
+        """
+        stop = asyncio.Event()
+        self._listen_to_signals(stop)
+        raise_file_limit()
+        bound = server.bind(self, self.log)
+        await store.open()
+        try:
+            builder = Builder(self, self.environment, store, bound)
+            await asyncio.to_thread(prepare, builder.local().directories)
+            membership = builder.membership()
+            await membership.register()
+            await self._serve(builder.build(membership), stop)
+        finally:
+            await store.close()
+
+    async def _serve(self, assembly: Assembly, stop: asyncio.Event) -> None:
+        replica = assembly.replica
+        replica.start()
+        self.log.info(
+            welcome(
+                version=__version__,
+                url=assembly.url,
+                database=replica.store.describe(),
+                replica_id=replica.membership.replica_id,
+                token_required=bool(self.auth_token),
+            )
+        )
+        await stop.wait()
+        self.log.info("Stopping: clients are told to connect again")
+        left = await replica.drain(stop_kernels=self.on_exit == "stop")
+        assembly.http.stop()
+        await assembly.http.close_all_connections()
+        self.log.info(farewell(left))
+
+    def _listen_to_signals(self, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+
+        def told() -> None:
+            if stop.is_set():
+                self.log.warning("Stopping at once")
+                sys.exit(1)
+            stop.set()
+
+        for signum in SIGNALS:
+            loop.add_signal_handler(signum, told)
+
+
+def prepare(directories: RuntimeDirectories) -> None:
+    """Make the directory of the host's kernels.
+
+    Raises:
+        ConfigurationError: It can't be used; the message says what to do.
+    """
+    try:
+        directories.prepare()
+    except (UnsafeRuntimeDirectory, OSError) as error:
+        raise ConfigurationError(f"{error} (EnterpriseGatewayApp.kernel_runtime_dir)") from error
+
+
+def main(argv: list[str] | None = None, **kwargs: Any) -> None:
+    """Run the command."""
+    EnterpriseGatewayApp.launch_instance(argv, **kwargs)

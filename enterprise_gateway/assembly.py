@@ -1,0 +1,279 @@
+"""The object graph of one replica, built once from the settings."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jupyter_client.kernelspec import KernelSpecManager
+from tornado.httpserver import HTTPServer
+
+from culling.membership import Membership, MembershipTimings
+from enterprise_gateway import __version__, server
+from enterprise_gateway.authorization import UserPolicy, make_authorizer
+from enterprise_gateway.config.environment import Environment
+from enterprise_gateway.config.settings import GatewayTraits
+from enterprise_gateway.handlers.auth import TokenAuth
+from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
+from enterprise_gateway.handlers.options import CorsOptions, HandlerOptions
+from enterprise_gateway.handlers.routes import make_application
+from enterprise_gateway.handlers.services import GatewayServices
+from enterprise_gateway.kernels.activity import Activity
+from enterprise_gateway.kernels.acts import Acts
+from enterprise_gateway.kernels.admission import Admission
+from enterprise_gateway.kernels.flushing import Flusher
+from enterprise_gateway.kernels.held import HeldKernel
+from enterprise_gateway.kernels.hydrate import Hydrator
+from enterprise_gateway.kernels.managers import Managers
+from enterprise_gateway.kernels.models import timestamp
+from enterprise_gateway.kernels.noticing import Noticing
+from enterprise_gateway.kernels.ownership import Ownership
+from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.restarts import Restarts
+from enterprise_gateway.kernels.service import KernelService
+from enterprise_gateway.kernels.settings import KernelSettings
+from enterprise_gateway.kernels.slots import Limits
+from enterprise_gateway.kernels.starting import StartActs
+from enterprise_gateway.kernels.starts import Starts
+from enterprise_gateway.kernels.startup import Startup
+from enterprise_gateway.kernels.stopping import StopActs
+from enterprise_gateway.kernels.stops import Stops
+from enterprise_gateway.kernels.takeover import Takeover
+from enterprise_gateway.kernelspecs import SpecService
+from enterprise_gateway.lifecycle import Background
+from enterprise_gateway.provisioners.host import HostIdentity
+from enterprise_gateway.provisioners.local import LocalSettings
+from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
+from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.relay import Relay
+from enterprise_gateway.relay.sockets import relay_context
+from enterprise_gateway.replica import Health, Replica, Rhythm
+from enterprise_gateway.sessions.service import SessionService
+from persistence.kernel_session_manager import KernelSessionManager
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembly:
+    """A replica that serves."""
+
+    replica: Replica
+    http: HTTPServer
+    url: str
+
+
+class Builder:
+    """Builds the parts of one replica.
+
+    Args:
+        settings: The application, with all its settings and its log.
+        environment: The environment as it was read at start.
+        store: Open.
+        bound: The port on which the replica will be served.
+    """
+
+    def __init__(
+        self, settings: GatewayTraits, environment: Environment, store: KernelSessionManager, bound: server.Bound
+    ) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._store = store
+        self._bound = bound
+        self._log = settings.log
+        self._host = HostIdentity.current()
+        self.url = bound.url(settings.ip, settings.base_url)
+
+    def membership(self) -> Membership:
+        """The replica's place among the others; not registered yet."""
+        settings = self._settings
+        advertised = self._bound.url(server.advertised_host(settings.ip), settings.base_url)
+        return Membership(
+            self._store,
+            url=settings.advertised_url or advertised,
+            host=self._host.to_doc(),
+            version=__version__,
+            timings=MembershipTimings(
+                lease_duration_seconds=settings.lease_duration,
+                renew_interval_seconds=settings.renew_interval,
+                renew_deadline_seconds=settings.renew_deadline,
+                jitter=settings.renew_jitter,
+                operation_timeout_seconds=self._store.operation_timeout,
+            ),
+            log=self._log,
+        )
+
+    def build(self, membership: Membership) -> Assembly:
+        """Build all the rest and serve it. The kernels' runtime directory is prepared by now."""
+        parts = self._parts(membership)
+        flusher = Flusher(self._store, membership, parts.held)
+        membership.on_new_identity(flusher.report_anew)
+        ownership = Ownership(parts)
+        hydrator = Hydrator(parts, ownership, self._held_factory(flusher))
+        kernels, specs = self._services(parts, ownership, hydrator)
+        replica = Replica(
+            store=self._store,
+            membership=membership,
+            parts=parts,
+            kernels=kernels,
+            flusher=flusher,
+            noticing=Noticing(parts, hydrator, ownership),
+            rhythm=self._rhythm(),
+            log=self._log,
+        )
+        services = GatewayServices(
+            kernels=kernels,
+            sessions=SessionService(self._store, kernels, self._log),
+            specs=specs,
+            health=Health(replica),
+            auth=TokenAuth(self._settings.auth_token, self._settings.admin_token, username=process_user()),
+            options=self._options(),
+            authorizer=make_authorizer(self._settings.authorizer_class, self._settings),
+            users=self._users(),
+        )
+        application = make_application(services, extra=(CHANNELS_ROUTE,))
+        return Assembly(replica=replica, http=server.serve(self._bound, application, self._settings), url=self.url)
+
+    def local(self) -> LocalSettings:
+        """What the kernels of this host have in common. Touches no disk."""
+        settings = self._settings
+        root = Path(settings.kernel_runtime_dir) if settings.kernel_runtime_dir else self._environment.runtime_root()
+        return LocalSettings(
+            host=self._host,
+            directories=RuntimeDirectories(root),
+            ipc_kernelspecs=frozenset(settings.ipc_kernelspecs),
+            kernel_log_max_bytes=settings.kernel_log_max_bytes,
+        )
+
+    def _parts(self, membership: Membership) -> KernelParts:
+        settings = self._kernel_settings()
+        managers = Managers(
+            store=self._store,
+            membership=membership,
+            local=self.local(),
+            settings=settings,
+            context=relay_context(),
+            log=self._log,
+        )
+        return KernelParts(
+            store=self._store,
+            membership=membership,
+            acts=Acts(self._store, membership, self._log),
+            managers=managers,
+            admission=Admission(settings.max_concurrent_launches),
+            settings=settings,
+            background=Background(self._log),
+            log=self._log,
+        )
+
+    def _services(
+        self, parts: KernelParts, ownership: Ownership, hydrator: Hydrator
+    ) -> tuple[KernelService, SpecService]:
+        specs = self._specs()
+        starting = StartActs(parts, Startup(self._store, parts.acts, parts.managers), hydrator, ownership)
+        stopping = StopActs(parts)
+        takeover = Takeover(parts, starting, stopping)
+        kernels = KernelService(
+            parts,
+            hydrator,
+            starts=Starts(parts, specs, self._users(), starting, takeover),
+            restarts=Restarts(parts, starting, takeover),
+            stops=Stops(parts, stopping, takeover),
+        )
+        return kernels, specs
+
+    def _specs(self) -> SpecService:
+        manager = KernelSpecManager(parent=self._settings)
+        if self._settings.allowed_kernelspecs:
+            manager.allowed_kernelspecs = set(self._settings.allowed_kernelspecs)
+        return SpecService(
+            manager, default_kernel_name=self._settings.default_kernel_name, base_url=self._settings.base_url
+        )
+
+    def _held_factory(self, flusher: Flusher) -> Callable[[str], HeldKernel]:
+        options = self._relay_options()
+
+        def new_held(kernel_id: str) -> HeldKernel:
+            activity = Activity(kernel_id, now=self._store.clock.latest_now, woken=flusher.soon)
+            return HeldKernel(
+                kernel_id,
+                activity=activity,
+                new_relay=lambda held: Relay(kernel_id, listener=held, log=self._log, options=options),
+            )
+
+        return new_held
+
+    def _kernel_settings(self) -> KernelSettings:
+        settings = self._settings
+        mirror = settings.mirror_working_dirs
+        return KernelSettings(
+            limits=Limits(
+                in_total=settings.max_kernels,
+                per_user=None if settings.max_kernels_per_user < 0 else settings.max_kernels_per_user,
+            ),
+            launch_timeout_seconds=settings.kernel_launch_timeout,
+            shutdown_wait_seconds=settings.shutdown_wait_time,
+            max_concurrent_launches=settings.max_concurrent_launches,
+            answer_before_ready=settings.answer_before_ready,
+            client_envs=settings.client_envs,
+            inherited=self._environment.inherited(settings.inherited_envs),
+            home=process_home(),
+            mirror_working_dirs=self._store.embedded if mirror is None else mirror,
+        )
+
+    def _relay_options(self) -> RelayOptions:
+        settings = self._settings
+        return RelayOptions(
+            max_message_bytes=settings.max_message_bytes,
+            ping_interval_seconds=settings.ws_ping_interval,
+        )
+
+    def _options(self) -> HandlerOptions:
+        settings = self._settings
+        return HandlerOptions(
+            base_url=settings.base_url,
+            process_user=process_user(),
+            started=timestamp(self._store.clock.latest_now()),
+            version=__version__,
+            list_kernels=settings.list_kernels,
+            max_body_bytes=settings.max_body_bytes,
+            allowed_hosts=settings.local_hostnames,
+            cors=CorsOptions(
+                allow_origin=settings.allow_origin,
+                allow_methods=settings.allow_methods,
+                allow_headers=settings.allow_headers,
+                allow_credentials=settings.allow_credentials,
+                expose_headers=settings.expose_headers,
+                max_age=settings.max_age,
+            ),
+        )
+
+    def _users(self) -> UserPolicy:
+        return UserPolicy(
+            authorized_users=self._settings.authorized_users, unauthorized_users=self._settings.unauthorized_users
+        )
+
+    def _rhythm(self) -> Rhythm:
+        settings = self._settings
+        return Rhythm(
+            look_interval_seconds=settings.renew_interval,
+            flush_interval_seconds=settings.flush_interval,
+            drain_timeout_seconds=settings.drain_timeout,
+        )
+
+
+def process_user() -> str:
+    """Return the name of the user whose process this is, or its number where it has no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def process_home() -> str:
+    """Return the home directory of the user whose process this is; `/` where there is none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return "/"

@@ -1,0 +1,29 @@
+"""What the gateway says when it starts and when it leaves. Pure."""
+
+from __future__ import annotations
+
+
+def welcome(*, version: str, url: str, database: str, replica_id: str, token_required: bool) -> str:
+    """Return the lines of the start: where it is, what it uses, how to connect."""
+    how = f"jupyter lab --gateway-url={url}"
+    if token_required:
+        how += " --GatewayClient.auth_token=…"
+    return (
+        f"Jupyter Enterprise Gateway {version} is ready\n"
+        f"    URL:       {url}\n"
+        f"    Database:  {database}\n"
+        f"    Replica:   {replica_id}\n"
+        f"    Connect:   {how}"
+    )
+
+
+def farewell(left: int) -> str:
+    """Return the last lines: what goes on running, and how to end it."""
+    if not left:
+        return "The gateway has stopped; none of its kernels is running."
+    kernels = "1 kernel keeps" if left == 1 else f"{left} kernels keep"
+    return (
+        f"The gateway has stopped; {kernels} running. Start a gateway on the same database to use them again, or to "
+        "end them (DELETE /api/kernels/<id>). With EnterpriseGatewayApp.on_exit=stop (EG_ON_EXIT=stop) a gateway ends "
+        "its kernels when it stops."
+    )

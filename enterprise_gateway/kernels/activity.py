@@ -1,0 +1,143 @@
+"""How busy a kernel is and when it was last used, as this replica sees it; what of that is still to be written.
+
+Pure bookkeeping in memory. Busy or idle is what *requests* say: a status counts by the message id of its parent, and
+those of control requests and of the gateway's own never count (during a long cell a control answer carries `idle` too).
+A kernel is busy while any request is.
+
+What is absolute (execution state, connection count) carries a number that rises with each change, so that a late write
+can't undo a newer one. A change is pending until its flush was acknowledged; a change that comes between stays pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from persistence.kernels import ActivityEntry
+
+# Requests of the control channel: their busy and idle say nothing about the cells.
+CONTROL_REQUESTS = frozenset(
+    {
+        "debug_request",
+        "interrupt_request",
+        "shutdown_request",
+        "usage_request",
+        "create_subshell_request",
+        "delete_subshell_request",
+        "list_subshell_request",
+    }
+)
+# Requests whose `idle` may be missed (the kernel was restarted, IOPub was joined late) must not add up for ever.
+MAX_OPEN_REQUESTS = 10_000
+# Of a kernel that was not used as far as this replica knows; older than whatever the record holds.
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Activity:
+    """What this replica knows of one kernel's activity, across its generations.
+
+    Args:
+        kernel_id: The kernel.
+        now: Gives the latest that now can be, on the database's clock.
+        woken: Called when the kernel turns from idle to busy.
+    """
+
+    def __init__(self, kernel_id: str, *, now: Callable[[], datetime], woken: Callable[[], None]) -> None:
+        self._kernel_id = kernel_id
+        self._now = now
+        self._woken = woken
+        self._busy: dict[str, None] = {}
+        self._changes = 0
+        self._acknowledged = 0
+        self._last_activity: datetime | None = None
+        self._state: str | None = None
+        self._state_n = 0
+        self._kernel_info: dict[str, Any] | None = None
+        self.connections = 0
+        self.connections_n = 0
+        self._report_connections = False
+
+    @property
+    def execution_state(self) -> str | None:
+        """The state as requests tell it; None while unknown."""
+        return self._state
+
+    def touch(self) -> None:
+        """Something was sent by the kernel or by a client: now."""
+        self._last_activity = self._now()
+        self._changes += 1
+
+    def status(self, execution_state: str, *, parent_id: str, parent_type: str, own: bool) -> None:
+        """A status on IOPub. `own`: its parent is a request of the gateway itself."""
+        if own or parent_type in CONTROL_REQUESTS:
+            return
+        self.touch()
+        if execution_state == "busy":
+            if len(self._busy) >= MAX_OPEN_REQUESTS:
+                self._busy.pop(next(iter(self._busy)))
+            self._busy[parent_id] = None
+        elif execution_state == "idle":
+            self._busy.pop(parent_id, None)
+        self._set_state("busy" if self._busy else "idle")
+
+    def probed(self, execution_state: str) -> None:
+        """An adopter's own question on shell: unanswered so far (`busy`), or answered (`idle` as of now)."""
+        if execution_state == "idle":
+            self._busy.clear()
+        self._set_state(execution_state)
+
+    def new_generation(self, execution_state: str | None) -> None:
+        """Another process serves the kernel: what the former one was asked is over."""
+        self._busy.clear()
+        self._state = execution_state
+        self._state_n = 0
+
+    def learned(self, kernel_info: dict[str, Any]) -> None:
+        """The kernel told `kernel_info`."""
+        self._kernel_info = kernel_info
+        self._changes += 1
+
+    def connections_are(self, count: int) -> int:
+        """Set how many WebSockets are open here; returns the number of this change."""
+        self.connections = count
+        self.connections_n += 1
+        self._report_connections = True
+        self._changes += 1
+        return self.connections_n
+
+    def report_anew(self) -> None:
+        """This replica has a new id: all that it knows is to be written under it."""
+        self._report_connections = self._report_connections or self.connections > 0
+        self._changes += 1
+
+    def pending(self, generation: int, *, owner: bool) -> tuple[int, ActivityEntry] | None:
+        """Return (mark, entry) of what is not yet acknowledged, or None. Only an owner reports the execution state."""
+        if self._changes == self._acknowledged:
+            return None
+        reports_state = owner and self._state is not None
+        return self._changes, ActivityEntry(
+            kernel_id=self._kernel_id,
+            generation=generation,
+            last_activity=self._last_activity or NEVER,
+            execution_state=self._state if reports_state else None,
+            execution_n=self._state_n,
+            connection_count=self.connections if self._report_connections else None,
+            connection_n=self.connections_n,
+            kernel_info=self._kernel_info if owner else None,
+            owner=owner,
+        )
+
+    def acknowledge(self, mark: int) -> None:
+        """What was pending at `mark` is in the database."""
+        self._acknowledged = max(self._acknowledged, mark)
+
+    def _set_state(self, execution_state: str) -> None:
+        if execution_state == self._state:
+            return
+        wakes = execution_state == "busy" and self._state == "idle"
+        self._state = execution_state
+        self._state_n += 1
+        self._changes += 1
+        if wakes:
+            self._woken()

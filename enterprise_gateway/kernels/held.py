@@ -1,0 +1,152 @@
+"""A kernel as this replica holds it: how to reach its present generation, its clients here, its activity.
+
+Nothing here is the truth about a kernel, the record is; this is what was needed to serve it, and may be dropped and
+hydrated again at any time without the kernel noticing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from enterprise_gateway.kernels.activity import Activity
+from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
+from enterprise_gateway.relay.interfaces import KernelStatus
+from enterprise_gateway.relay.relay import Relay
+
+
+class HeldKernel:
+    """One kernel, across its generations.
+
+    Attributes:
+        kernel_id: The kernel.
+        generation: The one that is served now; 0 while none is.
+        manager: Its kernel manager; None while none is.
+        owned: Does this replica watch the kernel?
+        recorded_state: Busy or idle as the record said when it was last read; None where it did not know.
+    """
+
+    def __init__(
+        self,
+        kernel_id: str,
+        *,
+        activity: Activity,
+        new_relay: Callable[[HeldKernel], Relay],
+    ) -> None:
+        self.kernel_id = kernel_id
+        self.activity = activity
+        self.generation = 0
+        self.manager: GatewayKernelManager | None = None
+        self.connection: Mapping[str, Any] | None = None
+        self.owned = False
+        self.recorded_state: str | None = None
+        self.watch: asyncio.Task[None] | None = None
+        self.watched_generation = 0
+        self.hydrating = asyncio.Lock()
+        self.relay = new_relay(self)
+        self._binding = asyncio.Lock()
+
+    async def serve(self, generation: int, manager: GatewayKernelManager, connection: Mapping[str, Any]) -> None:
+        """Serve this generation from now on; an older one than is served already changes nothing."""
+        if generation <= self.generation:
+            return
+        self.generation = generation
+        self.manager = manager
+        self.connection = connection
+        if self.owned or self.relay.client_count:
+            await self.bind()
+
+    async def bind(self) -> None:
+        """See to it that the relay is connected to the generation that is served."""
+        async with self._binding:
+            if self.connection is not None and self.relay.generation != self.generation:
+                await self.relay.bind(self.connection, self.generation)
+
+    def pause(self, status: str) -> None:
+        """Another generation is coming: clients are told, what they had asked is answered `aborted`."""
+        self.manager = self.connection = None
+        self.relay.unbind(status)
+        self.activity.new_generation(None)
+
+    def release(self) -> None:
+        """Stop watching the kernel: it is another's."""
+        self.owned = False
+        if self.watch is not None:
+            self.watch.cancel()
+            self.watch = None
+
+    def end(self, reason: str | None) -> None:
+        """The kernel is gone: its clients are told, nothing is watched any more."""
+        self.release()
+        self.relay.end("dead", reason)
+
+    # The relay's listener
+
+    @property
+    def execution_state(self) -> str | None:
+        """What clients are told when they come: the last known state, None while unknown."""
+        return self.activity.execution_state or self.recorded_state
+
+    def kernel_status(self, status: KernelStatus) -> None:
+        """The kernel sent a status."""
+        own = status.own or status.control
+        self.activity.status(
+            status.execution_state, parent_id=status.parent_id, parent_type=status.parent_type, own=own
+        )
+
+    def kernel_output(self) -> None:
+        """The kernel sent something else."""
+        self.activity.touch()
+
+    def client_message(self) -> None:
+        """A client sent something."""
+        self.activity.touch()
+
+    def opening(self) -> int:
+        """Count a WebSocket that is about to open, and give the number of this change; `settle` follows, in any
+        case.""" return self.activity.connections_are(self.relay.client_count + 1)
+
+    def settle(self) -> None:
+        """Count the WebSockets that are open."""
+        self.clients_changed(self.relay.client_count)
+
+    def clients_changed(self, count: int) -> None:
+        """WebSockets were opened or closed here."""
+        if count != self.activity.connections:
+            self.activity.connections_are(count)
+
+
+class HeldKernels:
+    """The kernels that this replica holds, by id."""
+
+    def __init__(self) -> None:
+        self._kernels: dict[str, HeldKernel] = {}
+
+    def get(self, kernel_id: str) -> HeldKernel | None:
+        """The kernel if it is held."""
+        return self._kernels.get(kernel_id)
+
+    def add(self, held: HeldKernel) -> None:
+        """Hold a kernel from now on."""
+        self._kernels[held.kernel_id] = held
+
+    def drop(self, kernel_id: str) -> HeldKernel | None:
+        """Hold it no longer; returns what was held."""
+        return self._kernels.pop(kernel_id, None)
+
+    def __iter__(self) -> Iterator[HeldKernel]:
+        return iter(list(self._kernels.values()))
+
+    def __len__(self) -> int:
+        return len(self._kernels)
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all held kernels."""
+        return list(self._kernels)
+
+    @property
+    def connections(self) -> int:
+        """How many WebSockets are open on this replica."""
+        return sum(held.relay.client_count for held in self._kernels.values())

@@ -1,0 +1,72 @@
+"""Hydration: from a record to a kernel that this replica can serve, whoever started it, busy or not.
+
+Nothing is asked of the kernel itself, so a busy one is hydrated as fast as an idle one. What fails here never touches
+the record: a kernel that can't be reached from this host is 503, and so is one whose keys this replica lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from enterprise_gateway.errors import unavailable
+from enterprise_gateway.kernels.held import HeldKernel
+from enterprise_gateway.kernels.managers import ProcessGone
+from enterprise_gateway.kernels.ownership import Ownership
+from enterprise_gateway.kernels.parts import KernelParts
+from persistence.documents import KernelRecord
+from persistence.phases import Phase
+
+
+class Hydrator:
+    """Holds kernels, from their records."""
+
+    def __init__(self, parts: KernelParts, ownership: Ownership, new_held: Callable[[str], HeldKernel]) -> None:
+        self._parts = parts
+        self._ownership = ownership
+        self._new_held = new_held
+
+    def hold(self, kernel_id: str) -> HeldKernel:
+        """Return the held kernel, newly held if need be; it serves no generation then."""
+        held = self._parts.held.get(kernel_id)
+        if held is None:
+            held = self._new_held(kernel_id)
+            self._parts.held.add(held)
+        return held
+
+    async def hydrate(self, record: KernelRecord) -> HeldKernel:
+        """Serve the generation that the record names; adopt the kernel where it has no owner.
+
+        A kernel that is not running yet (or not now) is held without a generation: its clients wait.
+
+        Raises:
+            GatewayError: 503, it can't be reached from here, or its process is gone and its owner has yet to say so.
+        """
+        held = self.hold(record.kernel_id)
+        async with held.hydrating:
+            await self._serve(held, record)
+        return held
+
+    async def _serve(self, held: HeldKernel, record: KernelRecord) -> None:
+        if record.phase != Phase.RUNNING.value:
+            return
+        held.recorded_state = record.execution_state if record.execution_state in ("busy", "idle") else None
+        if held.generation < record.generation:
+            await self._restore(held, record)
+        if record.owner == self._parts.membership.replica_id:
+            await self._ownership.own(held, record)
+        elif self._ownership.orphaned(record):
+            await self._ownership.adopt(held, record)
+
+    async def _restore(self, held: HeldKernel, record: KernelRecord) -> None:
+        try:
+            manager = await self._parts.managers.restored(record)
+        except ProcessGone as gone:
+            if not self._ownership.orphaned(record):
+                raise unavailable(
+                    "The kernel's process is gone; the replica that watches it is about to say so. Try again.",
+                    "Kernel is gone",
+                ) from gone
+            manager = gone.manager  # adopted as it is: the watch sees it dead at once, and ends its record
+        if held.generation:
+            held.pause("restarting")
+        await held.serve(record.generation, manager, manager.connection())

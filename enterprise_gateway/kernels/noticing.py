@@ -1,0 +1,92 @@
+"""What other replicas did to the kernels held here: seen once a beat, at once where the database has change streams.
+
+One query serves it. The record is the truth: a kernel that was ended elsewhere is dead to the clients here too, one
+that was restarted gets fresh sockets, one whose owner is gone is adopted.
+"""
+
+from __future__ import annotations
+
+from enterprise_gateway.errors import GatewayError
+from enterprise_gateway.kernels.held import HeldKernel
+from enterprise_gateway.kernels.hydrate import Hydrator
+from enterprise_gateway.kernels.ownership import Ownership
+from enterprise_gateway.kernels.parts import KernelParts
+from persistence.documents import KernelNotice
+from persistence.phases import Phase, Target
+
+
+class Noticing:
+    """Brings what is held here in line with the records."""
+
+    def __init__(self, parts: KernelParts, hydrator: Hydrator, ownership: Ownership) -> None:
+        self._parts = parts
+        self._hydrator = hydrator
+        self._ownership = ownership
+
+    async def look(self) -> None:
+        """Ask once about all kernels that concern this replica, and act on what differs.
+
+        Raises:
+            StoreUnavailable: Nothing was learned, and nothing is changed.
+        """
+        asked = self._parts.held.ids
+        notices = await self._parts.store.kernels.notices(
+            self._parts.membership.replica_id, self._parts.managers.host_id, asked
+        )
+        seen = {notice.kernel_id for notice in notices}
+        for notice in notices:
+            await self._notice(notice)
+        for kernel_id in asked:
+            if kernel_id not in seen:
+                await self._missing(kernel_id)
+
+    async def _notice(self, notice: KernelNotice) -> None:
+        if notice.target == Target.STOPPED.value:
+            self._parts.work.stop(notice.kernel_id)
+        held = self._parts.held.get(notice.kernel_id)
+        if notice.phase == Phase.ENDED.value:
+            self._ended(held, notice)
+        elif notice.phase == Phase.RUNNING.value:
+            await self._running(held, notice)
+        elif held is not None and notice.phase == Phase.RESTARTING.value and held.generation < notice.generation:
+            self._restarting(held)
+
+    def _ended(self, held: HeldKernel | None, notice: KernelNotice) -> None:
+        if held is None or held.generation > notice.generation:
+            return
+        self._parts.held.drop(notice.kernel_id)
+        held.end(notice.reason)
+
+    def _restarting(self, held: HeldKernel) -> None:
+        held.release()
+        if held.relay.generation is not None:
+            held.pause("restarting")
+
+    async def _running(self, held: HeldKernel | None, notice: KernelNotice) -> None:
+        mine = notice.owner == self._parts.membership.replica_id
+        if held is not None and held.owned and not mine:
+            held.release()
+        behind = held is not None and held.generation < notice.generation
+        to_watch = mine and (held is None or not held.owned)
+        if behind or to_watch or self._adoptable(notice):
+            await self._hydrate(notice.kernel_id)
+
+    def _adoptable(self, notice: KernelNotice) -> bool:
+        return notice.owner is None or self._parts.membership.gone(notice.owner)
+
+    async def _hydrate(self, kernel_id: str) -> None:
+        record = await self._parts.store.kernels.get(kernel_id)
+        if record is None:
+            return
+        try:
+            await self._hydrator.hydrate(record)
+        except GatewayError as error:
+            self._parts.log.debug("Kernel %s can't be served from here now: %s", kernel_id, error)
+
+    async def _missing(self, kernel_id: str) -> None:
+        """Held, and without a record: gone for sure only if a linearizable read says so too."""
+        held = self._parts.held.get(kernel_id)
+        if held is None or await self._parts.store.kernels.get_surely(kernel_id) is not None:
+            return
+        self._parts.held.drop(kernel_id)
+        held.end(None)

@@ -1,0 +1,82 @@
+"""Restarting a kernel for a client. Of two who want it at once, one restarts it and the other waits for that."""
+
+from __future__ import annotations
+
+import asyncio
+
+from enterprise_gateway.errors import GatewayError, conflict, not_found
+from enterprise_gateway.kernels.acts import ActLost
+from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.starting import StartActs
+from enterprise_gateway.kernels.takeover import Takeover
+from enterprise_gateway.kernels.waiting import wait_until
+from enterprise_gateway.kernels.work import Work
+from persistence import clock, steps
+from persistence.documents import KernelRecord
+from persistence.phases import Phase, Target
+
+RACES = 10
+
+
+class Restarts:
+    """Restart requests of this replica's clients."""
+
+    def __init__(self, parts: KernelParts, acts: StartActs, takeover: Takeover) -> None:
+        self._parts = parts
+        self._acts = acts
+        self._takeover = takeover
+
+    async def restart(self, record: KernelRecord) -> KernelRecord:
+        """Restart the kernel, or wait for the restart that is at work; returns its running record.
+
+        Raises:
+            GatewayError: 404 gone; 409 starting or being shut down; 503 out of reach; 500, 504 it did not come up.
+        """
+        for _ in range(RACES):
+            self._parts.managers.check_reach(record)
+            try:
+                if self._takeover.overdue(record):
+                    return await self._takeover.finish(record)
+                if record.phase == Phase.RESTARTING.value:
+                    return await self._wait_for(record)
+                self._check(record)
+                return await self._claim_and_run(record)
+            except ActLost as lost:
+                if lost.record is None or not lost.record.live:
+                    raise not_found(record.kernel_id) from lost
+                record = lost.record
+        raise conflict("The kernel is restarted by others all the time; try again.")
+
+    def _check(self, record: KernelRecord) -> None:
+        if record.target == Target.STOPPED.value or record.phase == Phase.STOPPING.value:
+            raise conflict("The kernel is being shut down.", "Kernel is being shut down")
+        if record.phase != Phase.RUNNING.value:
+            raise conflict("The kernel is still starting; restart it when it is ready.", "Kernel is starting")
+
+    async def _claim_and_run(self, record: KernelRecord) -> KernelRecord:
+        seconds = record.request.launch_timeout_seconds
+        deadline = clock.Deadline(seconds + self._parts.settings.shutdown_wait_seconds)
+        act = self._parts.acts.new_act()
+        step = steps.claim_restart(record, act=act, now=self._parts.store.clock.latest_now())
+        claimed = await self._parts.acts.claim(step, act, give_up=deadline)
+        work = Work(kernel_id=record.kernel_id)
+        task = self._parts.background.act(
+            f"restart of kernel {record.kernel_id}", self._acts.restart(claimed, work, deadline)
+        )
+        self._parts.work.add(work, task)
+        return await asyncio.shield(task)
+
+    async def _wait_for(self, record: KernelRecord) -> KernelRecord:
+        """Wait for another's restart."""
+        limit = clock.Deadline(2 * record.request.launch_timeout_seconds)
+
+        def done(found: KernelRecord | None) -> bool:
+            return found is None or found.phase != Phase.RESTARTING.value or self._takeover.overdue(found)
+
+        found, _ = await wait_until(self._parts.store, self._parts.changes, record.kernel_id, done, limit)
+        if found is None or not found.live:
+            reason = found.reason if found is not None else None
+            raise GatewayError(500, "Kernel did not restart", f"The kernel did not restart: {reason or 'it is gone'}")
+        if found.phase != Phase.RUNNING.value:
+            raise ActLost("wait for restart", found)
+        return found

@@ -1,0 +1,148 @@
+"""The kernels of the deployment, as handlers ask for them: any replica, any kernel.
+
+What is guaranteed: 404 is said only when the database surely says that the kernel is gone; a list is whole or refused;
+an act that was begun goes on to its end, whoever stops to wait for it. Not: that an answer is newer than the last
+flush of the replica that watches the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from enterprise_gateway.errors import conflict, not_found
+from enterprise_gateway.kernels.held import HeldKernel
+from enterprise_gateway.kernels.hydrate import Hydrator
+from enterprise_gateway.kernels.models import kernel_model
+from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.requests import StartRequest
+from enterprise_gateway.kernels.restarts import Restarts
+from enterprise_gateway.kernels.starts import Starts
+from enterprise_gateway.kernels.stops import Stops
+from persistence import steps
+from persistence.documents import KernelRecord
+from persistence.errors import StaleWrite, StoreUnavailable
+from persistence.phases import Phase
+
+OPEN_WAIT_SECONDS = 0.5
+
+
+class KernelService:
+    """Kernels over REST and WebSocket. Every method raises `GatewayError`, or lets `StoreUnavailable` pass."""
+
+    def __init__(
+        self, parts: KernelParts, hydrator: Hydrator, *, starts: Starts, restarts: Restarts, stops: Stops
+    ) -> None:
+        self._parts = parts
+        self._hydrator = hydrator
+        self._starts = starts
+        self._restarts = restarts
+        self._stops = stops
+
+    async def start(self, request: StartRequest) -> dict[str, Any]:
+        """Start a kernel, or find the one that this request has started before."""
+        return self._model(await self._starts.start(request))
+
+    async def list_models(self) -> list[dict[str, Any]]:
+        """Return every living kernel of the deployment, or raise."""
+        return [
+            kernel_model(kernel, self._parts.membership.gone) for kernel in await self._parts.store.kernels.list_live()
+        ]
+
+    async def model(self, kernel_id: str) -> dict[str, Any]:
+        """Return one kernel.
+
+        Raises:
+            GatewayError: 404, it is gone.
+        """
+        return self._model(await self.live_record(kernel_id))
+
+    async def interrupt(self, kernel_id: str) -> None:
+        """Interrupt what the kernel runs; also while the database is away, where this replica holds the kernel.
+
+        Raises:
+            GatewayError: 404 it is gone; 409 it is still starting, which an interrupt would end; 503 out of reach.
+        """
+        held = await self._held(kernel_id)
+        if held.manager is None:
+            raise conflict(
+                "The kernel is not running yet; an interrupt would end it. Wait until it is.", "Kernel is starting"
+            )
+        await self._parts.managers.interrupt(held.manager)
+
+    async def restart(self, kernel_id: str) -> dict[str, Any]:
+        """Restart the kernel; a restart that is at work already is waited for instead.
+
+        Raises:
+            GatewayError: 404 gone; 409 starting or being shut down; 503 out of reach; 500 or 504 it did not come up.
+        """
+        return self._model(await self._restarts.restart(await self.live_record(kernel_id)))
+
+    async def shutdown(self, kernel_id: str) -> None:
+        """End the kernel and wait until it has ended.
+
+        Raises:
+            GatewayError: 404 gone; 503 out of reach, or it can't be ended.
+        """
+        await self._stops.shutdown(await self.live_record(kernel_id))
+
+    async def open_channels(self, kernel_id: str) -> HeldKernel:
+        """Hold the kernel for a client's WebSocket.
+
+        The opening is acknowledged by the database before this returns, so that no cull that was read before can
+        follow; the wait for it is short, and there is none while the database is known to be away.
+
+        Raises:
+            GatewayError: 404 gone; 503 out of reach.
+        """
+        held = await self._held(kernel_id)
+        await held.bind()
+        await self._acknowledge_open(held)
+        return held
+
+    async def _acknowledge_open(self, held: HeldKernel) -> None:
+        n = held.opening()
+        if not self._parts.store.available:
+            return
+        step = steps.open_connection(
+            held.kernel_id,
+            replica=self._parts.membership.replica_id,
+            count=held.activity.connections,
+            n=n,
+            now=self._parts.store.clock.latest_now(),
+        )
+        try:
+            async with asyncio.timeout(OPEN_WAIT_SECONDS):
+                await self._parts.store.kernels.apply(step)
+        except (TimeoutError, StoreUnavailable, StaleWrite):
+            # Unknown, or a newer count is there: the next flush reports it.
+            self._parts.log.debug("The opened connection to kernel %s goes with the next flush", held.kernel_id)
+
+    async def live_record(self, kernel_id: str) -> KernelRecord:
+        """Return the record of a living kernel.
+
+        Raises:
+            GatewayError: 404, the database surely says that it is gone.
+        """
+        record = await self._parts.store.kernels.get(kernel_id)
+        if record is None or not record.live:
+            record = await self._parts.store.kernels.get_surely(kernel_id)
+        if record is None or not record.live:
+            raise not_found(kernel_id)
+        return record
+
+    async def _held(self, kernel_id: str) -> HeldKernel:
+        """Return the kernel held here, else hydrate it; what is held is enough while the database is away."""
+        try:
+            record = await self.live_record(kernel_id)
+        except StoreUnavailable:
+            held = self._parts.held.get(kernel_id)
+            if held is None or held.manager is None:
+                raise
+            return held
+        if record.phase == Phase.STOPPING.value:
+            raise conflict("The kernel is being shut down.", "Kernel is being shut down")
+        return await self._hydrator.hydrate(record)
+
+    def _model(self, record: KernelRecord) -> dict[str, Any]:
+        return kernel_model(record, self._parts.membership.gone)

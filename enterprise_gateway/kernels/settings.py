@@ -1,0 +1,40 @@
+"""What the configuration says about kernels, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from enterprise_gateway.kernels.slots import Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSettings:
+    """Settings of the kernels service.
+
+    Attributes:
+        limits: How many kernels may live at once.
+        launch_timeout_seconds: How long a start may take, waiting included, unless the request says otherwise.
+        shutdown_wait_seconds: How long a kernel may take to end when asked.
+        max_concurrent_launches: How many launches are at work in this replica at once.
+        answer_before_ready: Is a POST answered before the kernel has answered?
+        client_envs: Names that a request's env may set beside `KERNEL_*`; `*` for all.
+        inherited: Those of the gateway's own variables that a kernel gets.
+        home: The home directory of the gateway's user.
+        mirror_working_dirs: May a request name its kernel's working directory?
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    launch_timeout_seconds: float = 30.0
+    shutdown_wait_seconds: float = 5.0
+    max_concurrent_launches: int = 4
+    answer_before_ready: bool = False
+    client_envs: Sequence[str] = ()
+    inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
+    home: str = "/"
+    mirror_working_dirs: bool = False
+
+    @property
+    def stop_limit_seconds(self) -> float:
+        """How long a stop may be at work before another takes it over: the wait, and the killing, doubled."""
+        return 2 * (self.shutdown_wait_seconds + 10.0)

@@ -1,0 +1,165 @@
+"""The acts that bring a kernel up: launch, restart, and the finishing of one that its actor left undone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from enterprise_gateway.errors import GatewayError, conflict, timed_out, unavailable
+from enterprise_gateway.kernels import ending
+from enterprise_gateway.kernels.acts import ActLost, holds
+from enterprise_gateway.kernels.admission import Withdrawn
+from enterprise_gateway.kernels.held import HeldKernel
+from enterprise_gateway.kernels.hydrate import Hydrator
+from enterprise_gateway.kernels.managers import LaunchFailed
+from enterprise_gateway.kernels.ownership import Ownership
+from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.startup import Started, Startup
+from enterprise_gateway.kernels.work import Work
+from persistence import clock, steps
+from persistence.documents import KernelRecord
+from persistence.phases import Phase
+
+WITHDRAWN = "shut down while it was starting"
+
+
+class StartActs:
+    """Launches and restarts of this replica. Each method is one act, run as a task of its own to its end."""
+
+    def __init__(self, parts: KernelParts, startup: Startup, hydrator: Hydrator, ownership: Ownership) -> None:
+        self._parts = parts
+        self._startup = startup
+        self._hydrator = hydrator
+        self._ownership = ownership
+
+    async def launch(self, record: KernelRecord, work: Work, deadline: clock.Deadline) -> KernelRecord:
+        """Bring a queued kernel up when its turn comes; returns its running record.
+
+        Raises:
+            GatewayError: It did not come up; its record says why.
+        """
+
+        async def body() -> Started:
+            async with self._parts.admission.admitted(deadline, work.stop):
+                launching = await self._begin(record, deadline)
+                return await self._startup.bring_up(launching, deadline=deadline, stop=work.stop)
+
+        return await self._to_its_end(record, body, deadline)
+
+    async def restart(
+        self, record: KernelRecord, work: Work, deadline: clock.Deadline, *, graceful: bool = True
+    ) -> KernelRecord:
+        """Go on from a claimed restart, or a launch or restart that was taken over: end the former process, bring up.
+
+        Args:
+            record: As the claim returned it: it names what is to be ended.
+            work: This act.
+            deadline: When the kernel must have answered.
+            graceful: Is the former process a kernel that can be asked to end?
+
+        Raises:
+            GatewayError: The former process can't be ended, or the new one did not come up; the record says why.
+        """
+        held = self._parts.held.get(record.kernel_id)
+        if held is not None:
+            held.pause("restarting")
+
+        async def body() -> Started:
+            ready = await self._end_former(record, deadline, graceful=graceful)
+            async with self._parts.admission.admitted(deadline, work.stop):
+                return await self._startup.bring_up(ready, deadline=deadline, stop=work.stop)
+
+        return await self._to_its_end(record, body, deadline)
+
+    async def end_overdue(self, record: KernelRecord, reason: str) -> None:
+        """End a launch that was taken over after its deadline: what it had started, then its record."""
+        deadline = clock.Deadline(self._parts.settings.stop_limit_seconds)
+        ready = await self._end_former(record, deadline, graceful=False)
+        await self._end(ready, reason)
+
+    async def _begin(self, record: KernelRecord, deadline: clock.Deadline) -> KernelRecord:
+        def won(found: KernelRecord) -> bool:
+            return holds(found, record.act) and found.phase == Phase.LAUNCHING.value
+
+        return await self._parts.acts.apply(steps.begin_launch(record), won, give_up=deadline)
+
+    async def _end_former(self, record: KernelRecord, deadline: clock.Deadline, *, graceful: bool) -> KernelRecord:
+        if record.former is None:
+            return record
+        await self._parts.managers.end_former(record, graceful=graceful)
+        return await self._parts.acts.apply(
+            steps.former_is_dead(record),
+            lambda found: holds(found, record.act) and found.former is None,
+            give_up=deadline,
+        )
+
+    async def _to_its_end(
+        self, record: KernelRecord, body: Callable[[], Awaitable[Started]], deadline: clock.Deadline
+    ) -> KernelRecord:
+        try:
+            started = await body()
+        except Withdrawn:
+            await self._end(record, WITHDRAWN)
+            raise gone_meanwhile() from None
+        except TimeoutError as error:
+            answer = waited_too_long(deadline)
+            await self._end(record, answer.message)
+            raise answer from error
+        except LaunchFailed as failure:
+            await self._end(record, failure.answer.message)
+            raise failure.answer from failure
+        except ending.EndFailed as error:
+            raise unavailable(f"The kernel can't be ended: {error}.", "Kernel can't be ended") from error
+        except ActLost as lost:
+            await self._lost(record, lost)
+            raise gone_meanwhile() from lost
+        await self._install(started)
+        return started.record
+
+    async def _lost(self, record: KernelRecord, lost: ActLost) -> None:
+        """Somebody wanted it stopped, which is this act's to do; or has taken it over, and this act is over."""
+        if lost.record is not None and holds(lost.record, record.act):
+            await self._end(lost.record, WITHDRAWN)
+
+    async def _end(self, record: KernelRecord, reason: str) -> None:
+        now = self._parts.store.clock.latest_now()
+        give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
+        try:
+            await self._parts.acts.apply(
+                steps.end_act(record, reason=reason, now=now),
+                lambda found: ended_so(found, record, reason),
+                give_up=give_up,
+            )
+        except ActLost:
+            return
+        finally:
+            self._parts.changes.changed(record.kernel_id)
+        held = self._parts.held.drop(record.kernel_id)
+        if held is not None:
+            held.end(reason)
+
+    async def _install(self, started: Started) -> HeldKernel:
+        held = self._hydrator.hold(started.record.kernel_id)
+        held.activity.new_generation("idle")
+        held.recorded_state = "idle"
+        await held.serve(started.record.generation, started.manager, started.connection)
+        await self._ownership.own(held, started.record)
+        self._parts.changes.changed(started.record.kernel_id)
+        return held
+
+
+def ended_so(found: KernelRecord, record: KernelRecord, reason: str) -> bool:
+    """Has this generation's record been ended with this reason?"""
+    return found.phase == Phase.ENDED.value and found.generation == record.generation and found.reason == reason
+
+
+def gone_meanwhile() -> GatewayError:
+    """Answer whoever waits for a kernel that somebody else shut down."""
+    return conflict("The kernel was shut down while it was starting.", "Kernel was shut down")
+
+
+def waited_too_long(deadline: clock.Deadline) -> GatewayError:
+    """Answer a start whose turn did not come in time."""
+    return timed_out(
+        f"Too many kernels are starting: this one's turn did not come within {deadline.seconds:.0f} s. Try again.",
+        "Kernel did not start in time",
+    )

@@ -1,0 +1,225 @@
+"""Starting a kernel for a client: its record first, then the launch; a repeat of a request finds its first one's.
+
+The launch is a task of its own. A client who goes away withdraws it, unless he can come back for it by an id or a key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import uuid4
+
+from jupyter_client.kernelspec import KernelSpec
+
+from enterprise_gateway.authorization import UserPolicy
+from enterprise_gateway.errors import GatewayError, bad_request, conflict
+from enterprise_gateway.kernels.kernel_manager import refuse_process_proxies
+from enterprise_gateway.kernels.launch_env import filter_request_env
+from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.requests import (
+    KERNEL_ID_ENV,
+    StartRequest,
+    launch_timeout_seconds,
+    stable_env,
+)
+from enterprise_gateway.kernels.slots import insert_within_limits
+from enterprise_gateway.kernels.starting import StartActs
+from enterprise_gateway.kernels.takeover import Takeover
+from enterprise_gateway.kernels.waiting import wait_until
+from enterprise_gateway.kernels.work import Work
+from enterprise_gateway.kernelspecs import SpecService
+from enterprise_gateway.provisioners.errors import ProcessProxyUnsupported
+from persistence import clock, steps
+from persistence.documents import KernelRecord, RequestDoc
+from persistence.errors import DuplicateKey, StaleWrite, StoreUnavailable
+from persistence.phases import Phase, Target
+
+# A lost race for an id or a key is looked at again; each turn finds what the winner wrote.
+RACES = 10
+
+
+class Starts:
+    """Start requests of this replica's clients."""
+
+    def __init__(
+        self, parts: KernelParts, specs: SpecService, users: UserPolicy, acts: StartActs, takeover: Takeover
+    ) -> None:
+        self._parts = parts
+        self._specs = specs
+        self._users = users
+        self._acts = acts
+        self._takeover = takeover
+
+    async def start(self, request: StartRequest) -> KernelRecord:
+        """Start a kernel; cancelling this withdraws the launch of a request that can't be repeated.
+
+        Raises:
+            GatewayError: 400 unknown kernelspec or bad timeout; 403 a user's or a limit's; 409 the id or key is another
+                request's; 500 it did not come up; 504 not in time.
+        """
+        name, spec = await self._specs.resolve(request.name)
+        self._users.check(request.username, spec.display_name, spec.metadata)
+        refuse_unlaunchable(spec, name)
+        env = filter_request_env(request.env, client_envs=self._parts.settings.client_envs)
+        seconds = launch_timeout_seconds(env, self._parts.settings.launch_timeout_seconds)
+        deadline = clock.Deadline(seconds, since=request.arrived_boottime)
+        for _ in range(RACES):
+            former = await self._former(request)
+            if former is not None and former.live:
+                return await self._repeat(former, request, name=name, env=env, deadline=deadline)
+            self._check_reuse(former, request)
+            anew = self._record(request, name=name, spec=spec, env=env, seconds=seconds, deadline=deadline)
+            try:
+                record = await self._insert(anew, former)
+            except (DuplicateKey, StaleWrite):
+                continue
+            return await self._launch(record, request, deadline)
+        raise conflict("Others use the same kernel id or Idempotency-Key at the same time; try again.")
+
+    async def _former(self, request: StartRequest) -> KernelRecord | None:
+        """Return what an earlier request with the same key or id has left."""
+        if request.idempotency_key is not None:
+            found = await self._parts.store.kernels.find_by_key(request.username, request.idempotency_key)
+            if found is not None:
+                return found
+        if request.kernel_id is not None:
+            return await self._parts.store.kernels.get(request.kernel_id)
+        return None
+
+    def _check_reuse(self, former: KernelRecord | None, request: StartRequest) -> None:
+        """May an ended record be started anew? An id by its own user; a key names one request for ever."""
+        if former is None:
+            return
+        if request.idempotency_key is not None and former.request.key == request.idempotency_key:
+            raise conflict(
+                "The kernel that this Idempotency-Key started has ended; use a new key to start another.",
+                "Idempotency-Key was used",
+            )
+        if former.username != request.username:
+            raise id_taken(former.kernel_id)
+
+    async def _repeat(
+        self,
+        record: KernelRecord,
+        request: StartRequest,
+        *,
+        name: str,
+        env: Mapping[str, str],
+        deadline: clock.Deadline,
+    ) -> KernelRecord:
+        """Answer a repeat with the kernel of the first request, when that is ready."""
+        same = (record.username, record.kernel_name, record.request.path) == (request.username, name, request.path)
+        if not same or stable_env(self._parts.managers.request_env(record)) != stable_env(env):
+            raise id_taken(record.kernel_id)
+        if not self._parts.settings.answer_before_ready:
+            record = await self._settled(record, deadline)
+        return record
+
+    async def _settled(self, record: KernelRecord, deadline: clock.Deadline) -> KernelRecord:
+        """Wait until the first request's launch is over; finish it where its actor has left it."""
+
+        def settled(found: KernelRecord | None) -> bool:
+            starting = (Phase.QUEUED.value, Phase.LAUNCHING.value)
+            return found is None or found.phase not in starting or self._takeover.overdue(found)
+
+        found, done = await wait_until(self._parts.store, self._parts.changes, record.kernel_id, settled, deadline)
+        if found is None or not found.live:
+            reason = found.reason if found is not None and found.reason else "it has ended"
+            raise GatewayError(500, "Kernel did not start", f"The kernel did not start: {reason}")
+        if self._takeover.overdue(found):
+            return await self._takeover.finish(found)
+        if not done:
+            raise GatewayError(504, "Kernel did not start in time", "The kernel is still starting. Try again.")
+        return found
+
+    def _record(
+        self,
+        request: StartRequest,
+        *,
+        name: str,
+        spec: KernelSpec,
+        env: Mapping[str, str],
+        seconds: float,
+        deadline: clock.Deadline,
+    ) -> KernelRecord:
+        kernel_id = request.kernel_id or str(uuid4())
+        now = self._parts.store.clock.latest_now()
+        act = self._parts.acts.new_act()
+        return KernelRecord(
+            kernel_id=kernel_id,
+            kernel_name=name,
+            username=request.username,
+            phase=Phase.QUEUED.value,
+            target=Target.RUNNING.value,
+            generation=1,
+            act=act,
+            owner=act.replica,
+            execution_state="starting",
+            last_activity=now,
+            kernelspec=self._parts.managers.spec_document(name, spec),
+            provisioner_name=self._parts.managers.provisioner_name(spec),
+            request=RequestDoc(
+                path=request.path,
+                env=self._parts.managers.seal(kernel_id, {**env, KERNEL_ID_ENV: kernel_id}),
+                key=request.idempotency_key,
+                deadline=now + timedelta(seconds=max(0.0, deadline.remaining_seconds)),
+                has_id=request.kernel_id is not None,
+                launch_timeout_seconds=seconds,
+            ),
+            created_at=now,
+        )
+
+    async def _insert(self, anew: KernelRecord, former: KernelRecord | None) -> KernelRecord:
+        async def insert(record: KernelRecord) -> KernelRecord:
+            if former is not None and former.kernel_id == record.kernel_id:
+                return await self._parts.store.kernels.apply(steps.revive(former, record))
+            return await self._insert_surely(record)
+
+        return await insert_within_limits(self._parts.store.kernels, anew, self._parts.settings.limits, insert)
+
+    async def _insert_surely(self, record: KernelRecord) -> KernelRecord:
+        try:
+            await self._parts.store.kernels.insert(record)
+        except (DuplicateKey, StoreUnavailable):
+            # A retried insert that had succeeded looks like a duplicate: the act in the record tells whose it is.
+            found = await self._parts.store.kernels.get_surely(record.kernel_id)
+            if found is None or found.act is None or record.act is None or found.act.id != record.act.id:
+                raise
+        return record
+
+    async def _launch(self, record: KernelRecord, request: StartRequest, deadline: clock.Deadline) -> KernelRecord:
+        work = Work(kernel_id=record.kernel_id)
+        task = self._parts.background.act(
+            f"launch of kernel {record.kernel_id}", self._acts.launch(record, work, deadline)
+        )
+        self._parts.work.add(work, task)
+        if self._parts.settings.answer_before_ready:
+            return record
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not request.repeatable:
+                work.stop.set()
+            raise
+
+
+def id_taken(kernel_id: str) -> GatewayError:
+    """409: the id or key names a kernel that was started by a different request."""
+    return conflict(
+        f"Kernel {kernel_id} was started by another request, with other settings or for another user. "
+        "Use a new id or key.",
+        "Kernel id is taken",
+    )
+
+
+def refuse_unlaunchable(spec: KernelSpec, name: str) -> None:
+    """Refuse a kernelspec that this gateway can't launch, before anything is written.
+
+    Raises:
+        GatewayError: 400, it asks for one of Enterprise Gateway's process proxies that does not exist here.
+    """
+    try:
+        refuse_process_proxies(spec, name)
+    except ProcessProxyUnsupported as error:
+        raise bad_request(str(error), "Kernelspec not supported") from error

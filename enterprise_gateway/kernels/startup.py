@@ -1,0 +1,139 @@
+"""Bringing up one generation of a kernel: from a claimed record to a kernel that answers.
+
+The order is the point. The child is forked but held at a gate; its pid and start time are stored by a compare-and-set
+that also asks whether the kernel is still wanted; only then the gate opens. So no process runs that no record names,
+and one whose record was lost to somebody else never begins. Whoever loses a step ends what he started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from logging import Logger, LoggerAdapter
+from typing import Any
+
+from enterprise_gateway.errors import GatewayError, timed_out
+from enterprise_gateway.kernels import ending
+from enterprise_gateway.kernels.acts import ActLost, Acts, holds
+from enterprise_gateway.kernels.admission import Withdrawn
+from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
+from enterprise_gateway.kernels.managers import LaunchFailed, Managers, cannot_launch
+from enterprise_gateway.provisioners.errors import ProvisioningError
+from enterprise_gateway.relay import probe
+from persistence import clock, steps
+from persistence.documents import KernelRecord
+from persistence.errors import PersistenceError
+from persistence.kernel_session_manager import KernelSessionManager
+from persistence.phases import Phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A generation that answers."""
+
+    record: KernelRecord
+    manager: GatewayKernelManager
+    connection: Mapping[str, Any]
+
+
+class Startup:
+    """Brings generations up."""
+
+    def __init__(
+        self, store: KernelSessionManager, acts: Acts, managers: Managers, log: Logger | LoggerAdapter[Any]
+    ) -> None:
+        self._store = store
+        self._acts = acts
+        self._managers = managers
+        self._log = log
+
+    async def bring_up(self, record: KernelRecord, *, deadline: clock.Deadline, stop: asyncio.Event) -> Started:
+        """Launch the generation that `record` names and wait until its kernel answers on shell.
+
+        Args:
+            record: In phase launching or restarting, with an act of this replica.
+            deadline: When it must have answered.
+            stop: Set when the kernel is not wanted any more.
+
+        Raises:
+            LaunchFailed: It did not come up; what was started has been ended, the record has not.
+            Withdrawn: `stop` was set; likewise.
+            ActLost: Somebody else has taken the kernel over; likewise.
+            StoreUnavailable: Unknown; likewise. The record is taken over by whoever meets it.
+        """
+        manager = await self._managers.launched(record)
+        try:
+            stored = await self._store_process(record, manager, deadline)
+            await manager.open()
+            kernel_info = await self._ready(manager, deadline, stop)
+            running = await self._mark_running(stored, kernel_info, deadline)
+        except ProvisioningError as error:
+            await self._end_own(manager)
+            raise LaunchFailed(cannot_launch(error)) from error
+        except (LaunchFailed, Withdrawn, ActLost, PersistenceError, GatewayError):
+            await self._end_own(manager)
+            raise
+        manager.started()
+        return Started(record=running, manager=manager, connection=manager.connection())
+
+    async def _store_process(
+        self, record: KernelRecord, manager: GatewayKernelManager, deadline: clock.Deadline
+    ) -> KernelRecord:
+        step = await self._managers.store_process_step(record, manager)
+        process = step.update["$set"]["process"]
+        return await self._acts.apply(
+            step, lambda found: holds(found, record.act) and found.process == process, give_up=deadline
+        )
+
+    async def _ready(
+        self, manager: GatewayKernelManager, deadline: clock.Deadline, stop: asyncio.Event
+    ) -> dict[str, Any]:
+        """Return the kernel's answer to `kernel_info_request`."""
+        answer = asyncio.ensure_future(
+            probe.kernel_info(manager.connection(), channel="shell", timeout_seconds=deadline.remaining_seconds)
+        )
+        death = asyncio.ensure_future(ending.gone(manager, None))
+        stopped = asyncio.ensure_future(stop.wait())
+        racers = {answer, death, stopped}
+        try:
+            await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                raise Withdrawn
+            if not answer.done():
+                raise LaunchFailed(await self._died(manager))
+            return self._answered(answer, deadline)
+        finally:
+            for racer in racers:
+                racer.cancel()
+            await asyncio.gather(*racers, return_exceptions=True)
+
+    def _answered(self, answer: asyncio.Future[dict[str, Any]], deadline: clock.Deadline) -> dict[str, Any]:
+        try:
+            return answer.result()
+        except TimeoutError as error:
+            raise LaunchFailed(
+                timed_out(
+                    f"The kernel did not answer within {deadline.seconds:.0f} s, so its launch was stopped. "
+                    "Try again; a longer KERNEL_LAUNCH_TIMEOUT gives it more time.",
+                    "Kernel did not answer in time",
+                )
+            ) from error
+
+    async def _died(self, manager: GatewayKernelManager) -> GatewayError:
+        return GatewayError(500, "Kernel died before it was ready", await self._managers.obituary(manager))
+
+    async def _mark_running(
+        self, record: KernelRecord, kernel_info: Mapping[str, Any], deadline: clock.Deadline
+    ) -> KernelRecord:
+        replica = record.act.replica if record.act else ""
+        step = steps.mark_running(record, now=self._store.clock.latest_now(), kernel_info=kernel_info, replica=replica)
+
+        def won(found: KernelRecord) -> bool:
+            same = found.generation == record.generation and found.process == record.process
+            return same and found.phase == Phase.RUNNING.value
+
+        return await self._acts.apply(step, won, give_up=deadline)
+
+    async def _end_own(self, manager: GatewayKernelManager) -> None:
+        await self._managers.abandon(manager)

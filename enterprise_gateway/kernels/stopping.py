@@ -1,0 +1,50 @@
+"""The act that ends a kernel: its process first, its record when that has been seen dead."""
+
+from __future__ import annotations
+
+from enterprise_gateway.errors import unavailable
+from enterprise_gateway.kernels import ending
+from enterprise_gateway.kernels.acts import ActLost, holds
+from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.starting import ended_so
+from persistence import clock, steps
+from persistence.documents import KernelRecord
+
+SHUT_DOWN = "shut down"
+
+
+class StopActs:
+    """Stops of this replica. A stop is a task of its own: it ends what it began, whoever stops to wait for it."""
+
+    def __init__(self, parts: KernelParts) -> None:
+        self._parts = parts
+
+    async def stop(self, record: KernelRecord) -> None:
+        """End the kernel of a claimed stop.
+
+        Raises:
+            GatewayError: 503, its process still exists after SIGKILL; the record stays `stopping`, to be tried again.
+            StoreUnavailable: The process has ended; its record is ended by whoever meets it next.
+        """
+        try:
+            await self._parts.managers.end_present(record)
+        except ending.EndFailed as error:
+            raise unavailable(f"The kernel can't be ended: {error}.", "Kernel can't be ended") from error
+        await self._end_record(record)
+
+    async def _end_record(self, record: KernelRecord) -> None:
+        now = self._parts.store.clock.latest_now()
+        give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
+        try:
+            await self._parts.acts.apply(
+                steps.end_act(record, reason=SHUT_DOWN, now=now),
+                lambda found: ended_so(found, record, SHUT_DOWN),
+                give_up=give_up,
+            )
+        except ActLost as lost:
+            if holds(lost.record, record.act):
+                raise
+        held = self._parts.held.drop(record.kernel_id)
+        if held is not None:
+            held.end(None)
+        self._parts.changes.changed(record.kernel_id)

@@ -1,0 +1,92 @@
+"""Shutting a kernel down for a client, whatever it is doing and whoever is at work on it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from enterprise_gateway.errors import GatewayError, unavailable
+from enterprise_gateway.kernels.acts import ActLost
+from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.stopping import StopActs
+from enterprise_gateway.kernels.takeover import Takeover
+from enterprise_gateway.kernels.waiting import wait_until
+from enterprise_gateway.kernels.work import Work
+from persistence import clock, steps
+from persistence.documents import KernelRecord
+from persistence.errors import StaleWrite
+from persistence.phases import Phase
+
+RACES = 10
+
+
+class Stops:
+    """Shutdown requests of this replica's clients."""
+
+    def __init__(self, parts: KernelParts, acts: StopActs, takeover: Takeover) -> None:
+        self._parts = parts
+        self._acts = acts
+        self._takeover = takeover
+
+    async def shutdown(self, record: KernelRecord) -> None:
+        """End the kernel and wait until its record is ended.
+
+        Raises:
+            GatewayError: 503 out of reach, or it can't be ended.
+        """
+        for _ in range(RACES):
+            if not record.live:
+                return
+            self._parts.managers.check_reach(record)
+            try:
+                await self._once(record)
+            except ActLost as lost:
+                if lost.record is None:
+                    return
+                record = lost.record
+                continue
+            except GatewayError as error:
+                if error.status != 404:
+                    raise
+            return
+        raise unavailable("Others are at work on the kernel all the time; try again.")
+
+    async def _once(self, record: KernelRecord) -> None:
+        if self._takeover.overdue(record):
+            # Whoever finishes it finds the target, and stops instead of starting.
+            await self._want_stopped(record)
+            await self._takeover.finish(record)
+        elif record.phase == Phase.RUNNING.value:
+            await self._claim_and_run(record)
+        else:
+            await self._ask_the_actor(record)
+
+    async def _claim_and_run(self, record: KernelRecord) -> None:
+        act = self._parts.acts.new_act()
+        give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
+        claimed = await self._parts.acts.claim(steps.claim_stop(record.kernel_id, act=act), act, give_up=give_up)
+        task = self._parts.background.act(f"stop of kernel {record.kernel_id}", self._acts.stop(claimed))
+        self._parts.work.add(Work(kernel_id=record.kernel_id), task)
+        await asyncio.shield(task)
+
+    async def _ask_the_actor(self, record: KernelRecord) -> None:
+        """Somebody starts, restarts or stops it: he ends it."""
+        await self._want_stopped(record)
+        self._parts.work.stop(record.kernel_id)
+        limit = clock.Deadline(self._parts.settings.stop_limit_seconds + record.request.launch_timeout_seconds)
+
+        def done(found: KernelRecord | None) -> bool:
+            at_work = found is not None and found.live and found.phase != Phase.RUNNING.value
+            return not at_work or (found is not None and self._takeover.overdue(found))
+
+        found, finished = await wait_until(self._parts.store, self._parts.changes, record.kernel_id, done, limit)
+        if found is None or not found.live:
+            return
+        if not finished:
+            raise unavailable("The kernel is still being ended. Try again.", "Kernel is being shut down")
+        raise ActLost("wait for the end", found)
+
+    async def _want_stopped(self, record: KernelRecord) -> None:
+        try:
+            await self._parts.store.kernels.apply(steps.want_stopped(record.kernel_id))
+        except StaleWrite:
+            return

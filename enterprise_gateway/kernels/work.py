@@ -1,0 +1,54 @@
+"""The acts that are at work in this process, so that what is told to their kernels reaches them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True)
+class Work:
+    """One act at work here.
+
+    Attributes:
+        kernel_id: The kernel.
+        stop: Set when the kernel is not wanted any more: a launch or restart that sees it stops what it started.
+        task: The act itself.
+    """
+
+    kernel_id: str
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[object] | None = None
+
+
+class WorkAtHand:
+    """The acts at work, by kernel."""
+
+    def __init__(self) -> None:
+        self._work: dict[str, Work] = {}
+
+    def add(self, work: Work, task: asyncio.Task[object]) -> None:
+        """Know an act until its task ends."""
+        work.task = task
+        self._work[work.kernel_id] = work
+        task.add_done_callback(lambda _: self._forget(work))
+
+    def stop(self, kernel_id: str) -> None:
+        """Tell the act on this kernel, if there is one here, that the kernel is not wanted any more."""
+        work = self._work.get(kernel_id)
+        if work is not None:
+            work.stop.set()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[object]]:
+        """All acts at work."""
+        return [work.task for work in self._work.values() if work.task is not None]
+
+    @property
+    def kernel_ids(self) -> list[str]:
+        """The kernels on which an act is at work here."""
+        return list(self._work)
+
+    def _forget(self, work: Work) -> None:
+        if self._work.get(work.kernel_id) is work:
+            del self._work[work.kernel_id]
