@@ -24,7 +24,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
     flags = FLAGS
     environ: dict[str, str] = {}  # noqa: RUF012
 
-    def load_config_file(self, suppress_errors: bool = True) -> None:
+    def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
         self.update_config(read_environment(sections(), self.environ).config)
         super().load_config_file(suppress_errors)
 

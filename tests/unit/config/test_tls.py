@@ -71,7 +71,7 @@ def test_one_file_may_hold_certificate_and_key(files: dict[str, str], tmp_path: 
     both = tmp_path / "both.pem"
     both.write_text(Path(files["certfile"]).read_text() + Path(files["keyfile"]).read_text())
 
-    assert context(certfile=str(both))
+    assert context(certfile=str(both)).minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_eg_s_number_for_tls_1_2_allows_that_alone(files: dict[str, str]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from traitlets import HasTraits, TraitError
+from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
 from enterprise_gateway.config.words import Words
@@ -54,6 +54,7 @@ def test_two_objects_share_no_default() -> None:
 
 
 def test_a_repeated_option_adds_up() -> None:
-    trait = HasTraits.class_traits.__func__(Holder)["names"]  # type: ignore[attr-defined]
+    trait = Holder.class_traits()["names"]
+    assert isinstance(trait, Words)
 
     assert trait.from_string_list(["a,b", "c"]) == ["a", "b", "c"]

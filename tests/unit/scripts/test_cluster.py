@@ -28,7 +28,7 @@ def test_nginx_balances_over_all_replicas_without_sticky_sessions(tmp_path: Path
 
 
 def test_a_missing_nginx_is_told_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster.shutil, "which", lambda *args, **kwargs: None)
+    monkeypatch.setattr("shutil.which", lambda *args, **kwargs: None)
 
     with pytest.raises(SystemExit, match="apt-get install nginx"):
         cluster.find_nginx()
