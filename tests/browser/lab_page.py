@@ -1,0 +1,104 @@
+"""JupyterLab as a person uses it: what he clicks and what he sees, in words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from playwright.async_api import Locator, Page, expect
+
+PATIENCE_MS = 15_000  # a cold start of a kernel, beside a browser, on two busy cores
+SETTINGS = {"@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False}}
+
+
+def write_notebook(path: Path, cells: Sequence[str]) -> None:
+    """Write a Python notebook with these code cells."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}},
+    )
+    nbformat.write(notebook, path)
+
+
+def write_settings(config: Path) -> None:
+    """Write the user's settings: JupyterLab asks nothing at its first start, and looks for nothing on the net."""
+    for name, values in SETTINGS.items():
+        path = config / "lab" / "user-settings" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+
+class LabPage:
+    """One browser tab with JupyterLab and one notebook in it."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self._url = url
+
+    async def open(self, notebook: str, *, kernel: str = "Idle") -> None:
+        """Open the notebook in a workspace of its own, and wait for its kernel to be `kernel` ("" does not wait)."""
+        await self.page.goto(f"{self._url}/lab/workspaces/{Path(notebook).stem}/tree/{notebook}?reset")
+        await expect(self.cells.first).to_be_visible(timeout=PATIENCE_MS)
+        if kernel:
+            await self.kernel_is(kernel)
+
+    @property
+    def cells(self) -> Locator:
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-CodeCell")
+
+    @property
+    def dialog(self) -> Locator:
+        return self.page.locator(".jp-Dialog")
+
+    async def kernel_is(self, state: str) -> None:
+        """Wait for the status bar to say `state` of the kernel, as "Idle".
+
+        The circle beside the kernel's name says idle before there is any kernel, and a cell run then is run nowhere.
+        """
+        status = self.page.locator("#jp-main-statusbar").get_by_text(f"| {state}")
+        await expect(status).to_be_visible(timeout=PATIENCE_MS)
+
+    async def run(self, index: int) -> None:
+        """Run cell `index`, counted from 0, and go on at once."""
+        await self.cells.nth(index).locator(".jp-InputArea-editor").click()
+        await self.page.keyboard.press("Control+Enter")
+
+    async def rewrite(self, index: int, source: str) -> None:
+        """Replace the text of a cell, as typed."""
+        await self.cells.nth(index).locator(".jp-InputArea-editor").click()
+        await self.page.keyboard.press("Control+a")
+        await self.page.keyboard.insert_text(source)
+
+    def output(self, index: int) -> Locator:
+        return self.cells.nth(index).locator(".jp-OutputArea")
+
+    async def shows(self, index: int, text: str | re.Pattern[str]) -> None:
+        """Wait until the output of a cell holds `text`."""
+        await expect(self.output(index)).to_contain_text(text, timeout=PATIENCE_MS)
+
+    async def has_run(self, index: int, count: int) -> None:
+        """Wait until the prompt of a cell is `[count]:`."""
+        prompt = self.cells.nth(index).locator(".jp-InputPrompt")
+        await expect(prompt).to_have_text(f"[{count}]:", timeout=PATIENCE_MS)
+
+    async def press_toolbar(self, item: str) -> None:
+        """Press a button above the notebook: "interrupt", "restart", "restart-and-run", "save"."""
+        await self.page.locator(f'.jp-NotebookPanel-toolbar [data-jp-item-name="{item}"] jp-button').click()
+
+    async def choose(self, menu: str, entry: str) -> None:
+        """Choose an entry of the main menu, as "Kernel", "Shut Down Kernel"."""
+        await self.page.locator("#jp-MainMenu .lm-MenuBar-item", has_text=re.compile(f"^{menu}$")).click()
+        await self.page.locator(".lm-Menu .lm-Menu-item").get_by_text(entry, exact=True).click()
+
+    async def accept(self) -> None:
+        """Press the dialog's own button, and see the dialog go."""
+        await self.dialog.locator(".jp-mod-accept").click()
+        await expect(self.dialog).to_have_count(0)
+
+    async def kernel_ids(self) -> list[str]:
+        """The kernels that JupyterLab's server lists."""
+        answer = await self.page.request.get(f"{self._url}/api/kernels")
+        return [kernel["id"] for kernel in json.loads(await answer.text())]

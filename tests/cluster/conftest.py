@@ -1,0 +1,71 @@
+"""Fixtures of the tests on real replicas. Logs of the replicas are shown with each failure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack
+
+import pytest
+
+from tests.cluster.processes import ServerProcess
+from tests.cluster.replicas import Cluster
+from tests.cluster.rest import Rest
+from tests.cluster.waiting import eventually
+
+SHOWN_OF_EACH_LOG = 6_000
+
+MakeCluster = Callable[..., Cluster]
+
+
+@pytest.fixture(scope="module")
+def trio(mongod_uri: str, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Three replicas, shared by the tests of a module, with the module's `SETTINGS` if it has any."""
+    settings: Mapping[str, str] = getattr(request.module, "SETTINGS", {})
+    with Cluster(mongod_uri, settings=settings) as cluster:
+        cluster.start(3)
+        yield cluster
+
+
+@pytest.fixture
+async def rest(trio: Cluster) -> AsyncIterator[Rest]:
+    """A client of the trio; afterwards no kernel is left, in the lists or on the host."""
+    async with Rest(trio.urls, trio.token) as client:
+        yield client
+        for kernel_id in await client.listed():
+            await client.request("DELETE", f"/api/kernels/{kernel_id}")
+        await eventually(lambda: not trio.kernel_processes(), "no kernel of the test is left on the host")
+
+
+@pytest.fixture
+def make_cluster(mongod_uri: str, request: pytest.FixtureRequest) -> Iterator[MakeCluster]:
+    """Make clusters of the test's own; `embedded=True` for one without a database server."""
+    with ExitStack() as stack:
+
+        def make(*, embedded: bool = False, token: str | None = None, **settings: str) -> Cluster:
+            cluster = stack.enter_context(Cluster(None if embedded else mongod_uri, settings=settings, token=token))
+            request.node.stash.setdefault(SHOWN, []).append(cluster.replicas)
+            return cluster
+
+        yield make
+
+
+SHOWN = pytest.StashKey[list[list[ServerProcess]]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Add the end of each replica's log to the report of a test that failed."""
+    report = yield
+    if report.failed:
+        trio = getattr(item, "funcargs", {}).get("trio")
+        groups = [*item.stash.get(SHOWN, []), *([trio.replicas] if trio else [])]
+        for process in (process for group in groups for process in group):
+            report.sections.append((f"log of {process.name}", _end_of_log(process)))
+    return report
+
+
+def _end_of_log(process: ServerProcess) -> str:
+    try:
+        return process.log[-SHOWN_OF_EACH_LOG:]
+    except FileNotFoundError:
+        return "(removed)"

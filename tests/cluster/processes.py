@@ -1,0 +1,106 @@
+"""Real server processes of a test: started on a picked port, logged to a file, ended with the test.
+
+A process is known by its `Popen`, never by its name, so that a test run can't touch anybody else's processes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+from tests.cluster.waiting import eventually_now
+
+# Below the range the kernel gives to outgoing connections (32768 on Linux): between our look and the server's bind
+# nobody else takes the port by chance. Each test process begins elsewhere.
+_PORTS = iter(range(20_000 + os.getpid() * 7 % 10_000, 32_000))
+
+
+def free_port() -> int:
+    """Pick a loopback port that nobody listens on."""
+    for port in _PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port below 32000")
+
+
+class ServerProcess:
+    """One server: its process, its URL, its log.
+
+    Args:
+        name: What the log file and the failures call it.
+        command: Its command line.
+        env: Its whole environment; nothing of the test's own is added.
+        port: Where it is told to listen on 127.0.0.1.
+        folder: Working directory; the log is written beside it.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], port: int, folder: Path) -> None:
+        self.name = name
+        self.url = f"http://127.0.0.1:{port}"
+        self.log_path = folder / f"{name}.log"
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=dict(env),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """Everything it has printed so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def wait_until_ready(self, path: str, *, seconds: float = 60) -> None:
+        """Return once GET `path` answers 200; fail with the log's end if the process ends first."""
+        try:
+            eventually_now(lambda: self._answers(path), f"{self.name} is ready", seconds=seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.log[-4000:]}") from None
+
+    def _answers(self, path: str) -> bool:
+        assert self.running, f"{self.name} ended with {self._process.returncode}"
+        try:
+            return httpx.get(self.url + path, timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def stop(self, *, seconds: float = 30) -> int:
+        """SIGTERM, then wait; SIGKILL for one that does not go. Returns the exit code; harmless on a dead one."""
+        if self.running:
+            self._process.terminate()
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"{self.name} ignored SIGTERM for {seconds:g} s:\n{self.log[-4000:]}") from None
+
+    def kill(self) -> None:
+        """SIGKILL: what a crash is."""
+        self._process.kill()
+        self._process.wait()

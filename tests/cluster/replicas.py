@@ -1,0 +1,167 @@
+"""A deployment for tests: gateway replicas as real processes on one real database.
+
+Everything a replica is told comes through its environment, as on a real host. The environment is built from nothing and
+carries a planted secret, so that a test can look for it where it must not be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import pymongo
+from bson.raw_bson import RawBSONDocument
+from cryptography.fernet import Fernet
+
+from tests.cluster.kernel_processes import KernelProcess, kernel_processes, processes_naming
+from tests.cluster.processes import ServerProcess, free_port
+
+ROOT = Path(__file__).parents[2]
+LEASES = {
+    "EG_LEASE_DURATION": "2",
+    "EG_RENEW_INTERVAL": "0.4",
+    "EG_RENEW_DEADLINE": "1.2",
+    "EG_OPERATION_TIMEOUT": "0.5",
+}
+BEAT_SECONDS = 0.4
+PLANTED = "GATEWAY_ONLY_SECRET"
+"""A variable of each replica's own environment that no kernel, log, answer or document may show."""
+
+
+class Cluster:
+    """Replicas on one database, one host and one user; with a token unless it is told otherwise.
+
+    Args:
+        mongod_uri: The server; the database is the cluster's own. None: the embedded database.
+        settings: `EG_*` variables of every replica, over the defaults of the tests (short leases).
+        token: What clients show; "" runs without one.
+
+    Attributes:
+        replicas: Those that were started, in order; some may have been stopped.
+        planted: The value of `PLANTED`.
+    """
+
+    def __init__(
+        self, mongod_uri: str | None, *, settings: Mapping[str, str] | None = None, token: str | None = None
+    ) -> None:
+        # Unix sockets have short names: not below pytest's own directories.
+        self.folder = Path(tempfile.mkdtemp(prefix="eg-"))
+        self.runtime = self.folder / "run"
+        self.runtime.mkdir(mode=0o700)
+        self.token = secrets.token_urlsafe(24) if token is None else token
+        self.sealing_key = Fernet.generate_key().decode()
+        self.planted = f"planted-{secrets.token_hex(16)}"
+        self.database = f"cluster_{uuid4().hex}"
+        self.replicas: list[ServerProcess] = []
+        self._mongod_uri = mongod_uri
+        self._settings = dict(settings or {})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(
+        self, count: int = 1, *, settings: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> list[ServerProcess]:
+        """Start replicas and wait until each is ready.
+
+        Args:
+            count: How many, at once.
+            settings: More `EG_*` variables, for these alone.
+            prefix: A command to run them under, as `unshare -m`.
+        """
+        started = [self._launch({**self._settings, **(settings or {})}, prefix) for _ in range(count)]
+        for replica in started:
+            replica.wait_until_ready("/readyz")
+        return started
+
+    def _launch(self, settings: Mapping[str, str], prefix: Sequence[str]) -> ServerProcess:
+        port = free_port()
+        env = {**self._environment(), **settings, "EG_PORT": str(port)}
+        name = f"replica-{len(self.replicas)}"
+        replica = ServerProcess(name, [*prefix, sys.executable, "-m", "enterprise_gateway"], env, port, self.folder)
+        self.replicas.append(replica)
+        return replica
+
+    def _environment(self) -> dict[str, str]:
+        env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "LANG": "C.UTF-8",
+            "HOME": str(self.folder),
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "IPYTHONDIR": str(self.folder / "ipython"),
+            "JUPYTER_PLATFORM_DIRS": "1",
+            "EG_KERNEL_RUNTIME_DIR": str(self.runtime / "k"),
+            "EG_LOG_LEVEL": "DEBUG",
+            PLANTED: self.planted,
+            **LEASES,
+        }
+        if self.token:
+            env["EG_AUTH_TOKEN"] = self.token
+        if self._mongod_uri is not None:
+            env["EG_MONGODB_URI"] = self._mongod_uri
+            env["EG_MONGODB_DATABASE"] = self.database
+            env["EG_SEALING_KEYS"] = self.sealing_key
+        return env
+
+    @property
+    def urls(self) -> list[str]:
+        """Of the replicas that run."""
+        return [replica.url for replica in self.replicas if replica.running]
+
+    @property
+    def logs(self) -> str:
+        """Everything that all replicas have printed."""
+        return "\n".join(replica.log for replica in self.replicas)
+
+    def kernel_processes(self, kernel_id: str | None = None) -> list[KernelProcess]:
+        """The kernels of this cluster that really run, or the processes of one of them, by the host's own list."""
+        found = kernel_processes(self.runtime / "k")
+        return [process for process in found if kernel_id in (None, process.kernel_id)]
+
+    def processes(self) -> list[int]:
+        """Everything on the host that works on this cluster's files, other than its replicas."""
+        return processes_naming(self.folder)
+
+    def documents(self, collection: str) -> list[dict[str, Any]]:
+        """What the database holds, read past the gateway."""
+        with pymongo.MongoClient[dict[str, Any]](self._mongod_uri, tz_aware=True) as client:
+            return list(client[self.database][collection].find())
+
+    def document(self, kernel_id: str) -> dict[str, Any]:
+        """The record of a kernel, ended or not."""
+        return next(document for document in self.documents("kernels") if document["_id"] == kernel_id)
+
+    def dump(self) -> Iterator[bytes]:
+        """Every document of every collection, as the bytes that lie in the database."""
+        with pymongo.MongoClient[Any](self._mongod_uri, document_class=RawBSONDocument) as client:
+            for name in client[self.database].list_collection_names():
+                for document in client[self.database][name].find():
+                    yield document.raw
+
+    def close(self) -> None:
+        """Stop the replicas, end the kernels they left, drop the database, remove the files."""
+        for replica in self.replicas:
+            replica.kill()
+        for pid in self.processes():  # kernels, and an embedded mongod
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._mongod_uri is not None:
+            with pymongo.MongoClient[dict[str, Any]](self._mongod_uri) as client:
+                client.drop_database(self.database)
+        shutil.rmtree(self.folder, ignore_errors=True)

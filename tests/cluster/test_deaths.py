@@ -1,0 +1,57 @@
+"""A kernel that dies by itself: clients are told, and the record says why."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from tests.cluster.replicas import Cluster
+from tests.cluster.rest import Rest
+from tests.cluster.waiting import eventually
+
+LAST_WORDS = "the last words of this kernel"
+EXIT = f"import os\nos.write(2, b'{LAST_WORDS}\\n')\nos._exit(3)"
+KILL = f"import os, signal\nos.write(2, b'{LAST_WORDS}\\n')\nos.kill(os.getpid(), signal.SIGKILL)"
+
+
+async def ended(trio: Cluster, kernel_id: str) -> dict[str, Any]:
+    """Wait until the record is ended, and return it."""
+    return await eventually(
+        lambda: next((d for d in trio.documents("kernels") if d["_id"] == kernel_id and d["phase"] == "ended"), None),
+        f"the record of {kernel_id} is ended",
+    )
+
+
+@pytest.mark.parametrize(("code", "named"), [(EXIT, "3"), (KILL, "SIGKILL")])
+@pytest.mark.parametrize("on", [0, 1])
+async def test_a_kernel_that_dies_is_told_dead_everywhere_and_ended_with_its_reason(
+    rest: Rest, trio: Cluster, code: str, named: str, on: int
+) -> None:
+    kernel_id = await rest.start(on=0)
+    async with await rest.open(kernel_id, on=on) as kernel:
+        await kernel.begin(code)
+        await kernel.until_state("dead", seconds=15)
+    record = await ended(trio, kernel_id)
+    assert named in record["reason"]
+    assert LAST_WORDS in record["reason"]
+    assert "slot" not in record
+    await rest.get(f"/api/kernels/{kernel_id}", on=2, expect=404)
+    assert kernel_id not in await rest.listed()
+
+
+async def test_a_kernel_killed_from_outside_is_ended_without_any_client(rest: Rest, trio: Cluster) -> None:
+    kernel_id = await rest.start(on=0)
+    (process,) = trio.kernel_processes(kernel_id)
+    os.kill(process.pid, signal.SIGKILL)
+    assert "SIGKILL" in (await ended(trio, kernel_id))["reason"]
+
+
+async def test_a_kernel_that_ends_itself_as_exit_does_is_ended(rest: Rest, trio: Cluster) -> None:
+    kernel_id = await rest.start(on=0)
+    async with await rest.open(kernel_id, on=1) as kernel:
+        await kernel.begin("exit()")
+        await kernel.until_state("dead", seconds=15)
+    await ended(trio, kernel_id)

@@ -1,0 +1,29 @@
+"""Many starts at once: each is served, and others are served meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.cluster.replicas import Cluster
+from tests.cluster.rest import Rest
+
+STARTS = 30
+SETTINGS = {"EG_KERNEL_LAUNCH_TIMEOUT": "90"}
+
+
+async def test_kernelspecs_and_lists_are_answered_while_thirty_kernels_start(rest: Rest, trio: Cluster) -> None:
+    starts = asyncio.gather(*(rest.start(on=0) for _ in range(STARTS)))
+    answered = 0
+    while not starts.done():
+        assert "python3" in (await rest.get("/api/kernelspecs", on=0))["kernelspecs"]
+        assert len(await rest.listed(on=0)) <= STARTS
+        answered += 1
+    assert len(set(await starts)) == STARTS
+    assert answered > STARTS
+    assert len(trio.kernel_processes()) == STARTS
+
+
+async def test_a_start_that_can_not_succeed_says_why_at_once(rest: Rest) -> None:
+    unknown = await rest.request("POST", "/api/kernels", body={"name": "no-such-kernel"})
+    assert unknown.status_code in (400, 404)
+    assert "no-such-kernel" in unknown.json()["message"]
