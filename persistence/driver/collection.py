@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -205,7 +206,8 @@ class Collection:
                 if change is not None:
                     yield change
         finally:
-            await stream.close()
+            with suppress(PersistenceError):
+                await self._run("end watch", stream.close)
 
     def _cursor(self, raw: Any, where: Where, fields: Sequence[str] | None, sort: Sort | None, limit: int) -> Any:
         batch = {"batch_size": _ONE_BATCH} if raw is not self._raw else {}

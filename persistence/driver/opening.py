@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from logging import Logger, LoggerAdapter
 from typing import Any
@@ -24,6 +25,7 @@ DRIVERS: dict[str, Callable[[str, dict[str, Any]], Backend]] = {"pymongo": PyMon
 CONNECT_SECONDS = 10.0
 """How long the first connection may take, where the operation timeout is shorter: TLS and elections take their time."""
 
+_TIMEOUTS = re.compile(r" \(configured timeouts:[^)]*\)")
 _LOG = logging.getLogger("persistence.driver")
 
 
@@ -91,6 +93,11 @@ def _explained(error: PersistenceError, uri: str, name: str) -> PersistenceError
     if isinstance(cause, DriverConfigurationError):
         return ConfigurationError(f"mongodb_uri can't be used: {without_secrets(str(cause), uri)}")
     if isinstance(error, StoreUnavailable):
-        told = without_secrets(str(cause).partition(", Timeout:")[0], uri) if cause else str(error)
-        return StoreUnavailable(f"the database at {where} can't be reached: {told or error}")
+        return StoreUnavailable(f"the database at {where} can't be reached: {_told(cause, uri) or error}")
     return error
+
+
+def _told(cause: BaseException | None, uri: str) -> str:
+    """Give the part of a driver's message that a person needs: which host, and why."""
+    text = "" if cause is None else str(cause).partition(", Timeout:")[0]
+    return without_secrets(_TIMEOUTS.sub("", text), uri)

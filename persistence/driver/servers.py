@@ -20,6 +20,7 @@ from persistence.errors import ConfigurationError
 
 _LINEARIZABLE = ReadConcern("linearizable")
 _LOCAL = ReadConcern("local")
+_MAJORITY = ReadConcern("majority")  # the only one that change streams have
 
 # The driver ends an operation this much before `asyncio.timeout` would: it does so with a better error, and keeps the
 # connection where it can.
@@ -57,7 +58,7 @@ class PyMongoBackend:
 
     async def watch(self, raw: Any, pipeline: Sequence[Mapping[str, Any]], *, max_await_ms: int) -> ChangeStream:
         """Open a change stream."""
-        return cast(ChangeStream, await raw.watch(list(pipeline), max_await_time_ms=max_await_ms))
+        return cast(ChangeStream, await _committed(raw).watch(list(pipeline), max_await_time_ms=max_await_ms))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -78,11 +79,15 @@ class MotorBackend(PyMongoBackend):
 
     async def watch(self, raw: Any, pipeline: Sequence[Mapping[str, Any]], *, max_await_ms: int) -> ChangeStream:
         """Open a change stream; Motor opens it with the first `try_next`."""
-        return cast(ChangeStream, raw.watch(list(pipeline), max_await_time_ms=max_await_ms))
+        return cast(ChangeStream, _committed(raw).watch(list(pipeline), max_await_time_ms=max_await_ms))
 
     async def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+
+def _committed(raw: Any) -> Any:
+    return raw.with_options(read_concern=_MAJORITY)
 
 
 def client_options(uri: str, *, operation_timeout_seconds: float, app_name: str) -> dict[str, Any]:
