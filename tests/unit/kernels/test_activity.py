@@ -1,0 +1,156 @@
+"""Busy or idle by requests, and what is still to be written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from enterprise_gateway.kernels.activity import MAX_OPEN_REQUESTS, Activity
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def woken() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def activity(clock: Clock, woken: list[str]) -> Activity:
+    return Activity("k1", now=clock, woken=lambda: woken.append("k1"))
+
+
+def tell(activity: Activity, state: str, request: str, kind: str = "execute_request", own: bool = False) -> None:
+    activity.status(state, parent_id=request, parent_type=kind, own=own)
+
+
+def test_nothing_is_known_of_a_kernel_that_has_said_nothing(activity: Activity) -> None:
+    assert activity.execution_state is None
+    assert activity.pending(1, owner=True) is None
+
+
+def test_a_kernel_is_busy_while_any_request_is(activity: Activity) -> None:
+    tell(activity, "busy", "a")
+    tell(activity, "busy", "b")
+    tell(activity, "idle", "a")
+    assert activity.execution_state == "busy"
+    tell(activity, "idle", "b")
+    assert activity.execution_state == "idle"
+
+
+@pytest.mark.parametrize("kind", ["interrupt_request", "shutdown_request", "debug_request"])
+def test_the_idle_of_a_control_request_does_not_end_a_cell(activity: Activity, kind: str) -> None:
+    tell(activity, "busy", "cell")
+    tell(activity, "busy", "control", kind)
+    tell(activity, "idle", "control", kind)
+    assert activity.execution_state == "busy"
+
+
+def test_the_gateways_own_requests_are_no_activity(activity: Activity) -> None:
+    tell(activity, "busy", "own", "kernel_info_request", own=True)
+    tell(activity, "idle", "own", "kernel_info_request", own=True)
+    assert activity.execution_state is None
+    assert activity.pending(1, owner=True) is None
+
+
+def test_an_idle_kernel_that_turns_busy_wakes(activity: Activity, woken: list[str]) -> None:
+    tell(activity, "busy", "a")
+    assert woken == []
+    tell(activity, "idle", "a")
+    tell(activity, "busy", "b")
+    assert woken == ["k1"]
+
+
+def test_only_an_owner_reports_the_execution_state(activity: Activity) -> None:
+    tell(activity, "busy", "a")
+    found = activity.pending(1, owner=False)
+    assert found is not None
+    assert found[1].execution_state is None
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    assert found[1].execution_state == "busy"
+
+
+def test_what_changed_after_a_flush_was_sent_stays_pending(activity: Activity, clock: Clock) -> None:
+    tell(activity, "busy", "a")
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    clock.now += timedelta(seconds=1)
+    tell(activity, "idle", "a")
+    activity.acknowledge(found[0])
+    again = activity.pending(1, owner=True)
+    assert again is not None
+    assert again[1].execution_state == "idle"
+    assert again[1].execution_n > found[1].execution_n
+    assert again[1].last_activity == clock.now
+
+
+def test_what_was_acknowledged_is_not_written_again(activity: Activity) -> None:
+    activity.touch()
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    activity.acknowledge(found[0])
+    assert activity.pending(1, owner=True) is None
+
+
+def test_each_change_of_the_count_has_a_higher_number(activity: Activity) -> None:
+    first = activity.connections_are(1)
+    second = activity.connections_are(0)
+    assert second > first
+    found = activity.pending(1, owner=False)
+    assert found is not None
+    assert (found[1].connection_count, found[1].connection_n) == (0, second)
+
+
+def test_a_count_that_never_changed_is_not_reported(activity: Activity) -> None:
+    activity.touch()
+    found = activity.pending(1, owner=False)
+    assert found is not None
+    assert found[1].connection_count is None
+
+
+def test_under_a_new_id_open_connections_are_reported_again(activity: Activity) -> None:
+    activity.connections_are(2)
+    found = activity.pending(1, owner=False)
+    assert found is not None
+    activity.acknowledge(found[0])
+    activity.report_anew()
+    again = activity.pending(1, owner=False)
+    assert again is not None
+    assert again[1].connection_count == 2
+
+
+def test_a_new_generation_knows_nothing_of_the_former_ones_requests(activity: Activity) -> None:
+    tell(activity, "busy", "a")
+    activity.new_generation("idle")
+    tell(activity, "busy", "b")
+    tell(activity, "idle", "b")
+    assert activity.execution_state == "idle"
+
+
+def test_an_answered_probe_forgets_requests_whose_end_was_missed(activity: Activity) -> None:
+    tell(activity, "busy", "missed")
+    activity.probed("idle")
+    assert activity.execution_state == "idle"
+
+
+def test_requests_without_an_end_do_not_grow_without_bound(activity: Activity) -> None:
+    for number in range(MAX_OPEN_REQUESTS + 10):
+        tell(activity, "busy", str(number))
+    for number in range(10, MAX_OPEN_REQUESTS + 10):
+        tell(activity, "idle", str(number))
+    assert activity.execution_state == "idle"
