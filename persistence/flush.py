@@ -15,6 +15,9 @@ from typing import Any
 from persistence.documents import Document, instant_rounded_up, packed
 from persistence.phases import LIVE_FILTER
 
+KERNEL_INFO_MAX_CHARS = 65_536
+"""A longer `kernel_info` is not stored (it takes one or two thousand): documents don't grow with what kernels say."""
+
 Update = tuple[Document, Document]
 """A filter that holds the `_id`, and what to do to the document it matches."""
 
@@ -98,8 +101,9 @@ def _owner_update(replica_id: str, flush_id: str, entry: ActivityEntry, live: Do
     values: Document = {"execution_n": entry.execution_n, "flush": flush_id}
     if entry.execution_state is not None:
         values["execution_state"] = entry.execution_state
-    if entry.kernel_info is not None:
-        values["kernel_info"] = packed(entry.kernel_info)
+    info = None if entry.kernel_info is None else packed(entry.kernel_info)
+    if info is not None and len(info) <= KERNEL_INFO_MAX_CHARS:
+        values["kernel_info"] = info
     where = {**live, "owner.replica": replica_id, "execution_n": _lower_than(entry.execution_n)}
     return where, {"$set": values}
 

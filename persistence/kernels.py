@@ -5,6 +5,7 @@ Not promised: that a write which failed was not made. Where the outcome is unkno
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection as AnyCollection
 from collections.abc import Sequence
 from typing import Literal
@@ -13,7 +14,7 @@ from persistence import flush
 from persistence.coalesce import SharedQuery
 from persistence.documents import Document, KernelListing, KernelNotice, KernelRecord, Step
 from persistence.driver import Database
-from persistence.errors import StaleWrite, StoreUnavailable
+from persistence.errors import PersistenceError, StaleWrite, StoreUnavailable
 from persistence.flush import ActivityEntry
 from persistence.phases import LIVE_FILTER
 from persistence.reads import SureReads
@@ -21,6 +22,8 @@ from persistence.reads import SureReads
 __all__ = ["COLLECTION", "ActivityEntry", "KernelStore", "SlotField"]
 
 COLLECTION = "kernels"
+
+_log = logging.getLogger(__name__)
 
 SlotField = Literal["slot", "user_slot"]
 
@@ -125,7 +128,11 @@ class KernelStore:
         try:
             matched = await self._kernels.update_many_by_id(batch)
         except StoreUnavailable:
-            return await self._acknowledged(replica_id, flush_id, entries)
+            matched = None
+        except PersistenceError as error:
+            # One kernel's update that the server refuses must not keep the others' from being acknowledged.
+            _log.warning("The database refused a part of flush %s of replica %s: %s", flush_id, replica_id, error)
+            matched = None
         if matched == len(batch):
             return {entry.kernel_id for entry in entries}
         return await self._acknowledged(replica_id, flush_id, entries)

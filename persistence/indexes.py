@@ -1,0 +1,53 @@
+"""All indexes, by their names: `DuplicateKey.index` is one of them.
+
+Making them is idempotent, and safe while ten replicas start at once. An index that exists with another time to live is
+changed in place; one that exists with other keys is an error, for dropping it would drop what it promises.
+"""
+
+from __future__ import annotations
+
+from persistence import kernels, sessions
+from persistence.driver import Database, Index
+
+
+async def ensure_indexes(database: Database, *, history_seconds: int) -> None:
+    """Make what is missing, and set how long ended kernels are kept.
+
+    Args:
+        database: Where.
+        history_seconds: An ended kernel's record is deleted some time after so many seconds, and its
+            `Idempotency-Key` with it. Of replicas that are told differently, the last one to start has its way.
+
+    Raises:
+        StoreUnavailable: No answer; some may have been made.
+        PersistenceError: An index of this name exists with other keys.
+    """
+    await database.collection(kernels.COLLECTION).ensure_indexes(_kernels(history_seconds))
+    await database.collection(sessions.COLLECTION).ensure_indexes(_sessions())
+
+
+def _kernels(history_seconds: int) -> list[Index]:
+    return [
+        # Limits, enforced by the database: a slot is a string while the kernel lives, and unset by its end.
+        _unique_string("slot", ("slot",)),
+        _unique_string("user_slot", ("user_slot",)),
+        # An ended kernel keeps its key: it names one request for ever, which is until its record is deleted.
+        _unique_string("idempotency", ("username", "request.key")),
+        Index(name="history", keys=("ended_at",), expire_after_seconds=history_seconds),
+        # Lists of what is live, and the culler's of what is idle.
+        Index(name="phase_activity", keys=("phase", "last_activity")),
+        Index(name="owner", keys=("owner.replica",)),
+        Index(name="host", keys=("host.id",)),
+    ]
+
+
+def _sessions() -> list[Index]:
+    return [
+        Index(name="user_path_type", keys=("username", "path", "type"), unique=True),
+        Index(name="kernel", keys=("kernel_id",)),
+    ]
+
+
+def _unique_string(name: str, keys: tuple[str, ...]) -> Index:
+    """Give an index that is unique among the documents whose last key is there at all."""
+    return Index(name=name, keys=keys, unique=True, partial={keys[-1]: {"$type": "string"}})
