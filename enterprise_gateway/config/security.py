@@ -28,29 +28,32 @@ class SecurityTraits(HasTraits):
     allow_credentials = Unicode(
         "",
         config=True,
-        help="Value of the `Access-Control-Allow-Credentials` header: `true`, or empty for no header.",
+        help="Value of the `Access-Control-Allow-Credentials` header: `true`, or empty for no header. Not together "
+        "with `allow_origin` `*`, which browsers refuse.",
     )
     allow_headers = Unicode(
         "",
         config=True,
-        help="Value of the `Access-Control-Allow-Headers` header, such as `Authorization, Content-Type`; empty for no "
-        "header. Web pages of other origins can send those.",
+        help="Request headers that web pages of an allowed origin may send, such as `Authorization, Content-Type`: the "
+        "value of the `Access-Control-Allow-Headers` header. Empty allows those that Jupyter's clients send.",
     )
     allow_methods = Unicode(
         "",
         config=True,
-        help="Value of the `Access-Control-Allow-Methods` header, such as `GET, POST, DELETE`; empty for no header.",
+        help="Methods that web pages of an allowed origin may use, such as `GET, POST`: the value of the "
+        "`Access-Control-Allow-Methods` header. Empty allows those of the API.",
     )
     allow_origin = Unicode(
         "",
         config=True,
-        help="Origin whose web pages may use the gateway, such as `https://hub.example.org`, or `*` for any: the value "
-        "of the `Access-Control-Allow-Origin` header, and allowed to open WebSockets. Empty allows the gateway's own.",
+        help="Origins whose web pages may read answers and open WebSockets, such as `https://hub.example.org`, "
+        "comma-separated, or `*` for any. Empty allows the gateway's own alone.",
     )
     expose_headers = Unicode(
         "",
         config=True,
-        help="Value of the `Access-Control-Expose-Headers` header, such as `Location`; empty for no header.",
+        help="Headers of an answer that scripts of an allowed origin may read, such as `Location`: the value of the "
+        "`Access-Control-Expose-Headers` header; empty for no header.",
     )
     max_age = Unicode(
         "",

@@ -42,15 +42,10 @@ def check_timing(replica: ReplicaTraits, *, operation_timeout_seconds: float) ->
 
 
 def check_connections(server: ServerTraits) -> None:
-    """Check what belongs together for a connection: the files of TLS, the times of a ping."""
+    """Check what belongs together for a connection: the files of TLS."""
     for name in ("keyfile", "client_ca"):
         if getattr(server, name) and not server.certfile:
             raise ConfigurationError(f"{name} is set without certfile: the gateway would speak plain HTTP.")
-    if server.ws_ping_timeout > server.ws_ping_interval:
-        raise ConfigurationError(
-            f"ws_ping_timeout ({server.ws_ping_timeout:g} s) must not be longer than ws_ping_interval "
-            f"({server.ws_ping_interval:g} s)."
-        )
 
 
 def check_exposure(server: ServerTraits, security: SecurityTraits) -> None:

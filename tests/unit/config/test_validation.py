@@ -22,8 +22,6 @@ def check(operation_timeout_seconds: float = 5.0, **settings: Any) -> None:
         {"ip": "127.0.0.2"},
         {"ip": "localhost"},
         {"ip": "0.0.0.0", "auth_token": "t"},
-        {"ws_ping_interval": 30.0, "ws_ping_timeout": 30.0},
-        {"ws_ping_interval": 0.0},
         {"allow_origin": "https://hub", "allow_credentials": "true"},
     ],
 )
@@ -40,7 +38,6 @@ def test_settings_that_fit_together_are_accepted(settings: dict[str, Any]) -> No
         ({"renew_interval": 10.0, "renew_jitter": 0.0}, "renew_interval"),
         ({"keyfile": "k"}, "keyfile is set without certfile"),
         ({"client_ca": "c"}, "client_ca is set without certfile"),
-        ({"ws_ping_interval": 5.0, "ws_ping_timeout": 6.0}, "ws_ping_timeout"),
         ({"ip": "0.0.0.0"}, "EG_AUTH_TOKEN"),
         ({"ip": ""}, "EG_AUTH_TOKEN"),
         ({"ip": "gateway.example.org"}, "EG_AUTH_TOKEN"),
