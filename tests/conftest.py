@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from tests.replica_set import ReplicaSet
 
 def pytest_configure(config: pytest.Config) -> None:
     requirements.check_demands()
+    # Else pytest-asyncio, when a test that is not async comes first, makes a loop by the way and never closes it.
+    asyncio.set_event_loop(None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
