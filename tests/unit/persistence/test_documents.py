@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import bson
 import pytest
@@ -42,7 +43,7 @@ FULL = replace(
 
 @pytest.mark.parametrize("record", [queued_kernel(), running_kernel(), ended_kernel(), FULL], ids=lambda r: r.phase)
 def test_a_kernel_comes_back_as_it_was_stored(record: KernelRecord) -> None:
-    stored = bson.decode(bson.encode(record.to_document()), bson.CodecOptions(tz_aware=True))
+    stored: dict[str, Any] = bson.decode(bson.encode(record.to_document()), bson.CodecOptions(tz_aware=True))
     assert KernelRecord.from_document(stored) == record
 
 
