@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection as AnyCollection
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 from persistence import flush
 from persistence.coalesce import SharedQuery
-from persistence.documents import Document, KernelListing, KernelNotice, KernelRecord, Step
+from persistence.documents import Document, KernelListing, KernelNotice, KernelRecord, Step, instant_rounded_up
 from persistence.driver import Database
 from persistence.errors import PersistenceError, StaleWrite, StoreUnavailable
 from persistence.flush import ActivityEntry
@@ -106,6 +107,20 @@ class KernelStore:
         if after is None:
             raise StaleWrite(step.name)
         return KernelRecord.from_document(after)
+
+    async def release(self, replica_id: str, *, now: datetime) -> None:
+        """Leave what a replica holds to the others: it owns nothing any more, and no connection counts for it.
+
+        Args:
+            replica_id: The replica that goes.
+            now: The latest that now can be. Whoever was connected needs time to come back, so it counts as activity.
+        """
+        live = {"phase": dict(LIVE_FILTER)}
+        seen = {"$inc": {"activity_seq": 1}}
+        await self._kernels.update_many({"owner.replica": replica_id, **live}, {"$unset": {"owner": ""}, **seen})
+        count = f"connections.{replica_id}"
+        gone = {"$unset": {count: ""}, "$max": {"last_activity": instant_rounded_up(now)}, **seen}
+        await self._kernels.update_many({f"{count}.count": {"$gt": 0}, **live}, gone)
 
     async def flush(self, replica_id: str, flush_id: str, entries: Sequence[ActivityEntry]) -> set[str]:
         """Write what this replica saw, in one batch.

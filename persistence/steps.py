@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from persistence.documents import Act, HostDoc, KernelRecord, Step
+from persistence.documents import Act, HostDoc, KernelRecord, Step, packed
 from persistence.phases import Phase, Target, sources
 
 _STARTING = (Phase.LAUNCHING.value, Phase.RESTARTING.value)
@@ -98,7 +98,7 @@ def mark_running(record: KernelRecord, *, now: datetime, kernel_info: Mapping[st
         "owner": {"replica": replica},
         "execution_state": "idle",
         "execution_n": 0,
-        "kernel_info": dict(kernel_info),
+        "kernel_info": packed(kernel_info),
         "started_at": now,
     }
     return _step(

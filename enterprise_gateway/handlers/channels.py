@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
@@ -18,7 +18,9 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from enterprise_gateway.errors import GatewayError, bad_request
 from enterprise_gateway.handlers.base import GuardedHandler
+from enterprise_gateway.handlers.kernels import known_form
 from enterprise_gateway.handlers.operations import Operation, Parameter
+from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.relay.codec import V1_SUBPROTOCOL, choose
 from enterprise_gateway.relay.connection import CLOSE_RESTARTING, ClientConnection
 from enterprise_gateway.relay.interfaces import Frame
@@ -26,6 +28,7 @@ from enterprise_gateway.relay.relay import Relay
 from enterprise_gateway.relay.websocket_frames import close_reason, server_frames
 
 WEBSOCKET_VERSION = "13"
+UPGRADE_REQUIRED = 426
 
 
 class ChannelsHandler(GuardedHandler, WebSocketHandler):
@@ -60,8 +63,18 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
             GatewayError: The answer over HTTP.
         """
         check_handshake(self.request)
-        self._relay = (await self.gateway.kernels.open_channels(kernel_id)).relay
-        await super().get(kernel_id)
+        channels = await self.gateway.kernels.open_channels(known_form(kernel_id))
+        self._relay = channels.relay
+        try:
+            await super().get(kernel_id)
+        finally:
+            channels.settle()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an error over HTTP; a wrong version of WebSocket with the right one."""
+        if status_code == UPGRADE_REQUIRED:
+            self.set_header("Sec-WebSocket-Version", WEBSOCKET_VERSION)
+        super().write_error(status_code, **kwargs)
 
     def open(self, *_: str) -> None:
         """Attach the client to the kernel's relay."""
@@ -166,6 +179,9 @@ class Heartbeat:
         self._schedule()
 
 
+CHANNELS_ROUTE = Route(path="/api/kernels/{kernel_id}/channels", handler=ChannelsHandler)
+
+
 def check_handshake(request: HTTPServerRequest) -> None:
     """See that a request asks for a WebSocket, before anything is done for it.
 
@@ -178,7 +194,7 @@ def check_handshake(request: HTTPServerRequest) -> None:
     if not headers.get("Sec-WebSocket-Key") or not headers.get("Host"):
         raise bad_request("The WebSocket handshake lacks Host or Sec-WebSocket-Key.")
     if headers.get("Sec-WebSocket-Version") != WEBSOCKET_VERSION:
-        raise GatewayError(426, "Upgrade Required", f"Only version {WEBSOCKET_VERSION} of WebSocket is spoken here.")
+        raise GatewayError(UPGRADE_REQUIRED, "Upgrade Required", f"Only version {WEBSOCKET_VERSION} of WebSocket is spoken here.")
 
 
 def _if_well(written: Future[None], sent: Callable[[], None]) -> None:

@@ -29,6 +29,10 @@ class Channels(Protocol):
         """What carries its messages."""
         ...
 
+    def settle(self) -> None:
+        """Count the WebSockets that are open: the one it was held for has opened, or failed to, or has closed."""
+        ...
+
 
 class Kernels(Protocol):
     """Kernels of the cluster, whichever replica owns them."""

@@ -64,8 +64,8 @@ async def _asked(
 
 
 async def gone(manager: GatewayKernelManager, timeout_seconds: float | None) -> bool:
-    """Wait until the process is seen dead; False when it still lives after `timeout_seconds` (None: as long as it
-    takes).""" provisioner = manager.provisioner
+    """Wait until the process is seen dead; False when it still lives after `timeout_seconds` (None: for ever)."""
+    provisioner = manager.provisioner
     if provisioner is None:
         return True
     deadline = None if timeout_seconds is None else clock.Deadline(timeout_seconds)

@@ -1,0 +1,282 @@
+"""The steps of acts on real stores: who may do what, and what the loser of each race finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from persistence import steps
+from persistence.documents import Act, ClientHold, ConnectionCount, KernelRecord
+from persistence.errors import StaleWrite
+from persistence.kernels import KernelStore
+from tests.records import NOW, ended_kernel, queued_kernel, running_kernel
+
+LATER = NOW + timedelta(seconds=5)
+PROCESS = {"pid": 11, "start_ticks": 100}
+OTHER = {"pid": 22, "start_ticks": 200}
+
+
+def act(name: str, replica: str = "r1") -> Act:
+    return Act(id=name, replica=replica, since=NOW)
+
+
+async def put(kernels: KernelStore, record: KernelRecord) -> KernelRecord:
+    await kernels.insert(record)
+    return record
+
+
+async def queued(kernels: KernelStore) -> KernelRecord:
+    return await put(kernels, queued_kernel(act=act("first"), owner="r1"))
+
+
+async def launching(kernels: KernelStore) -> KernelRecord:
+    return await kernels.apply(steps.begin_launch(await queued(kernels)))
+
+
+def storing(record: KernelRecord, process: dict[str, int] | None = None) -> steps.Step:
+    return steps.store_process(
+        record,
+        process=process or PROCESS,
+        connection=b"sealed",
+        provisioner_name="local-provisioner",
+        provisioner_info=b"sealed",
+        host=None,
+    )
+
+
+def readying(record: KernelRecord, replica: str = "r1") -> steps.Step:
+    return steps.mark_running(record, now=LATER, kernel_info={"status": "ok"}, replica=replica)
+
+
+async def launched(kernels: KernelStore) -> KernelRecord:
+    return await kernels.apply(storing(await launching(kernels)))
+
+
+async def running(kernels: KernelStore) -> KernelRecord:
+    return await kernels.apply(readying(await launched(kernels)))
+
+
+async def restarting(kernels: KernelStore) -> KernelRecord:
+    return await kernels.apply(steps.claim_restart(await running(kernels), act=act("again", "r2"), now=LATER))
+
+
+async def test_a_launch_goes_from_queued_to_running(kernels: KernelStore) -> None:
+    record = await running(kernels)
+    assert (record.phase, record.execution_state, record.owner) == ("running", "idle", "r1")
+    assert record.process == PROCESS
+    assert record.act is None
+    assert record.last_activity == LATER
+    assert record.kernel_info == {"status": "ok"}
+
+
+async def test_a_restart_raises_the_generation_and_names_what_is_to_be_ended(kernels: KernelStore) -> None:
+    before = await running(kernels)
+    record = await kernels.apply(steps.claim_restart(before, act=act("again", "r2"), now=LATER))
+    assert record.generation == before.generation + 1
+    assert record.activity_seq > before.activity_seq
+    assert (record.former, record.process) == (PROCESS, None)
+    assert record.owner == "r2"
+
+
+async def test_of_two_restarts_one_loses(kernels: KernelStore) -> None:
+    record = await running(kernels)
+    await kernels.apply(steps.claim_restart(record, act=act("a"), now=LATER))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.claim_restart(record, act=act("b"), now=LATER))
+
+
+async def test_of_a_restart_and_a_stop_the_later_claim_finds_nothing(kernels: KernelStore) -> None:
+    record = await running(kernels)
+    await kernels.apply(steps.claim_stop("k1", act=act("stop")))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.claim_restart(record, act=act("again"), now=LATER))
+
+
+async def test_a_stop_can_not_be_claimed_while_another_is_at_work(kernels: KernelStore) -> None:
+    await restarting(kernels)
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.claim_stop("k1", act=act("stop")))
+
+
+async def test_a_stopped_target_keeps_a_launch_from_storing_its_process(kernels: KernelStore) -> None:
+    record = await launching(kernels)
+    await kernels.apply(steps.want_stopped("k1"))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(storing(record))
+
+
+async def test_a_stopped_target_keeps_a_launch_from_running(kernels: KernelStore) -> None:
+    record = await launched(kernels)
+    await kernels.apply(steps.want_stopped("k1"))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(readying(record))
+
+
+async def test_the_launch_that_was_told_to_stop_can_still_end_the_record(kernels: KernelStore) -> None:
+    record = await launched(kernels)
+    await kernels.apply(steps.want_stopped("k1"))
+    ended = await kernels.apply(steps.end_act(record, reason="shut down", now=LATER))
+    assert (ended.phase, ended.reason, ended.act, ended.owner) == ("ended", "shut down", None, None)
+
+
+@pytest.mark.parametrize("late", ["store", "ready", "end"])
+async def test_an_actor_that_was_taken_over_can_write_nothing_more(kernels: KernelStore, late: str) -> None:
+    record = await launched(kernels)
+    await kernels.apply(steps.take_over_start(record, act=act("second", "r2"), now=LATER))
+    step = {
+        "store": storing(record),
+        "ready": readying(record),
+        "end": steps.end_act(record, reason="late", now=LATER),
+    }[late]
+    with pytest.raises(StaleWrite):
+        await kernels.apply(step)
+
+
+async def test_a_takeover_names_the_process_that_its_own_write_found(kernels: KernelStore) -> None:
+    seen = await launching(kernels)
+    await kernels.apply(storing(seen))
+    # What was read before the pid was stored is too old to take over from: its victim would be unknown.
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.take_over_start(seen, act=act("second", "r2"), now=LATER))
+    fresh = await kernels.get("k1")
+    assert fresh is not None
+    taken = await kernels.apply(steps.take_over_start(fresh, act=act("second", "r2"), now=LATER))
+    assert (taken.former, taken.process) == (PROCESS, None)
+    assert taken.generation == seen.generation + 1
+
+
+async def test_of_two_takeovers_one_loses(kernels: KernelStore) -> None:
+    record = await launched(kernels)
+    await kernels.apply(steps.take_over_start(record, act=act("b", "r2"), now=LATER))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.take_over_start(record, act=act("c", "r3"), now=LATER))
+
+
+async def test_a_takeover_before_the_new_process_keeps_the_former_one(kernels: KernelStore) -> None:
+    record = await restarting(kernels)
+    taken = await kernels.apply(steps.take_over_start(record, act=act("c", "r3"), now=LATER))
+    assert taken.former == PROCESS
+    assert taken.phase == "restarting"
+
+
+async def test_a_stop_is_taken_over_as_it_is(kernels: KernelStore) -> None:
+    await running(kernels)
+    stopping = await kernels.apply(steps.claim_stop("k1", act=act("stop")))
+    taken = await kernels.apply(steps.take_over_stop(stopping, act=act("b", "r2")))
+    assert (taken.phase, taken.generation, taken.process) == ("stopping", stopping.generation, PROCESS)
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.end_act(stopping, reason="late", now=LATER))
+
+
+async def test_storing_the_new_process_forgets_the_former_one(kernels: KernelStore) -> None:
+    record = await restarting(kernels)
+    record = await kernels.apply(steps.former_is_dead(record))
+    assert record.former is None
+    stored = await kernels.apply(storing(record, OTHER))
+    assert (stored.former, stored.process) == (None, OTHER)
+
+
+async def test_an_owner_ends_the_generation_that_died(kernels: KernelStore) -> None:
+    record = await running(kernels)
+    ended = await kernels.apply(steps.end_dead(record, owner="r1", reason="killed by signal 9", now=LATER))
+    assert (ended.phase, ended.reason, ended.ended_at) == ("ended", "killed by signal 9", LATER)
+
+
+async def test_a_late_notice_of_an_old_death_ends_nothing(kernels: KernelStore) -> None:
+    old = await running(kernels)
+    record = await kernels.apply(steps.claim_restart(old, act=act("again"), now=LATER))
+    await kernels.apply(readying(await kernels.apply(storing(record, OTHER))))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.end_dead(old, owner="r1", reason="died", now=LATER))
+
+
+async def test_who_is_not_the_owner_ends_nothing(kernels: KernelStore) -> None:
+    record = await running(kernels)
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.end_dead(record, owner="r2", reason="died", now=LATER))
+
+
+async def test_an_end_frees_the_slots_in_the_same_write(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel(act=act("stop"), slot="0", user_slot="ann:0"))
+    await kernels.apply(steps.end_act(record, reason="shut down", now=LATER))
+    assert await kernels.used_slots("slot") == set()
+    assert await kernels.used_slots("user_slot", "ann") == set()
+
+
+@pytest.mark.parametrize("owner", [None, "dead"])
+async def test_an_orphan_is_adopted_once(kernels: KernelStore, owner: str | None) -> None:
+    record = await put(kernels, running_kernel(owner=owner))
+    adopted = await kernels.apply(steps.adopt(record, replica="r2"))
+    assert (adopted.owner, adopted.execution_state) == ("r2", "unknown")
+    assert adopted.activity_seq > record.activity_seq
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.adopt(record, replica="r3"))
+
+
+async def test_an_opened_connection_is_activity_and_stops_a_cull_read_before(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel())
+    opened = await kernels.apply(steps.open_connection("k1", replica="r2", count=1, n=1, now=LATER))
+    assert opened.connections["r2"] == ConnectionCount(count=1, n=1)
+    assert opened.last_activity == LATER
+    assert opened.activity_seq > record.activity_seq
+
+
+@pytest.mark.parametrize("n", [5, 4])
+async def test_a_late_opening_does_not_undo_a_newer_count(kernels: KernelStore, n: int) -> None:
+    await put(kernels, running_kernel(connections={"r2": ConnectionCount(count=0, n=5)}))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.open_connection("k1", replica="r2", count=1, n=n, now=LATER))
+
+
+async def test_an_ended_kernel_takes_no_connection(kernels: KernelStore) -> None:
+    await put(kernels, ended_kernel())
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.open_connection("k1", replica="r2", count=1, n=1, now=LATER))
+
+
+async def test_an_ended_kernel_is_revived_by_its_user_and_goes_on_counting(kernels: KernelStore) -> None:
+    former = await put(
+        kernels,
+        ended_kernel(generation=3, process=OTHER, clients={"s": ClientHold(replica="r1", n=1)}, reason="died"),
+    )
+    anew = queued_kernel(act=act("new"), user_slot="ann:0")
+    revived = await kernels.apply(steps.revive(former, anew))
+    assert (revived.phase, revived.target, revived.generation) == ("queued", "running", 4)
+    assert (revived.process, revived.reason, revived.ended_at) == (None, None, None)
+    assert revived.user_slot == "ann:0"
+    assert dict(revived.clients) == {}
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.revive(former, anew))
+
+
+async def test_a_running_kernel_is_not_revived(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel())
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.revive(replace(record), queued_kernel(act=act("new"))))
+
+
+async def test_a_phase_of_a_newer_replica_is_untouchable(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel(phase="hibernating"))
+    for step in (
+        steps.claim_stop("k1", act=act("stop")),
+        steps.claim_restart(record, act=act("again"), now=LATER),
+        steps.want_stopped("k1"),
+        steps.adopt(record, replica="r2"),
+        steps.end_dead(record, owner="r1", reason="died", now=LATER),
+    ):
+        with pytest.raises(StaleWrite):
+            await kernels.apply(step)
+
+
+async def test_a_replica_that_leaves_owns_nothing_and_counts_nowhere(kernels: KernelStore) -> None:
+    await put(kernels, running_kernel("k1", connections={"r1": ConnectionCount(count=2, n=5)}))
+    await put(kernels, running_kernel("k2", owner="r2", connections={"r2": ConnectionCount(count=1, n=1)}))
+    await kernels.release("r1", now=LATER)
+    left, other = await kernels.get("k1"), await kernels.get("k2")
+    assert left is not None
+    assert other is not None
+    assert (left.owner, dict(left.connections)) == (None, {})
+    assert left.last_activity == LATER
+    assert (other.owner, other.connections["r2"].count) == ("r2", 1)
