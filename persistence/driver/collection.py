@@ -188,8 +188,8 @@ class Collection:
         for index in indexes:
             await self._run(f"make index {index.name}", partial(self._ensure, index), seconds=_INDEX_SECONDS)
 
-    async def watch(self, pipeline: Sequence[Mapping[str, Any]] = ()) -> AsyncGenerator[Document]:
-        """Yield changes from now on, until it is closed. A hint only: it may end at any time, and miss what was before.
+    async def watch(self, pipeline: Sequence[Mapping[str, Any]] = ()) -> AsyncGenerator[Document | None]:
+        """Yield None once the stream stands, then each change from there on. A hint only: it may be cut off any time.
 
         Raises:
             PersistenceError: The server has no change streams: a standalone one, or mongomock.
@@ -201,6 +201,7 @@ class Collection:
         max_await_ms = int(min(self._bound.operation_timeout_seconds / 4, _LONGEST_AWAIT_SECONDS) * 1000)
         stream = await self._run("watch", lambda: self._backend.watch(self._raw, pipeline, max_await_ms=max_await_ms))
         try:
+            yield None
             while True:
                 change = await self._run("watch", stream.try_next)
                 if change is not None:
