@@ -72,7 +72,8 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error over HTTP; a wrong version of WebSocket with the right one."""
-        if status_code == UPGRADE_REQUIRED:
+        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        if isinstance(error, GatewayError) and error.status == UPGRADE_REQUIRED:
             self.set_header("Sec-WebSocket-Version", WEBSOCKET_VERSION)
         super().write_error(status_code, **kwargs)
 
@@ -194,7 +195,8 @@ def check_handshake(request: HTTPServerRequest) -> None:
     if not headers.get("Sec-WebSocket-Key") or not headers.get("Host"):
         raise bad_request("The WebSocket handshake lacks Host or Sec-WebSocket-Key.")
     if headers.get("Sec-WebSocket-Version") != WEBSOCKET_VERSION:
-        raise GatewayError(UPGRADE_REQUIRED, "Upgrade Required", f"Only version {WEBSOCKET_VERSION} of WebSocket is spoken here.")
+        message = f"Only version {WEBSOCKET_VERSION} of WebSocket is spoken here."
+        raise GatewayError(UPGRADE_REQUIRED, "Upgrade Required", message)
 
 
 def _if_well(written: Future[None], sent: Callable[[], None]) -> None:

@@ -55,6 +55,7 @@ class FakeKernel:
         welcoming: Send `iopub_welcome` on a subscription, as ipykernel 7 does.
         handover: The newest of two sockets with one identity gets the replies.
         folder: Where its Unix sockets are; by default a new one. A second generation may share nothing with the first.
+        curve: Speak CurveZMQ; one key pair serves both sides, as jupyter_client has it.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class FakeKernel:
         welcoming: bool = True,
         handover: bool = True,
         folder: Path | None = None,
+        curve: bool = False,
     ) -> None:
         self.session = Session(key=key, username="kernel")
         self.requests: list[Request] = []
@@ -87,6 +89,7 @@ class FakeKernel:
         self._idle.set()
         self._news = asyncio.Condition()
         self._ports = dict(PORTS)
+        self._curve = zmq.curve_keypair() if curve else None
         self.subscriptions: list[bytes] = []
 
     @property
@@ -94,7 +97,10 @@ class FakeKernel:
         """What stands in its connection file."""
         ip = str(self._folder / "kernel") if self._transport == "ipc" else "127.0.0.1"
         ports = {f"{name}_port": port for name, port in self._ports.items()}
+        public, secret = self._curve or (None, None)
+        curve = {"curve_publickey": public.decode(), "curve_secretkey": secret.decode()} if public and secret else {}
         return {
+            **curve,
             "transport": self._transport,
             "ip": ip,
             "key": self._key.decode(),
@@ -186,6 +192,9 @@ class FakeKernel:
     def _bound(self, kind: int, name: str) -> zmq.asyncio.Socket:
         socket = self._context.socket(kind)
         socket.linger = 0
+        if self._curve is not None:
+            socket.curve_server = True
+            socket.curve_publickey, socket.curve_secretkey = self._curve
         if self._transport == "tcp":
             self._ports[name] = socket.bind_to_random_port("tcp://127.0.0.1")
         else:

@@ -1,0 +1,276 @@
+"""The WebSocket itself: a real tornado server and client, a relay, a kernel of real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from enterprise_gateway.errors import not_found
+from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
+from enterprise_gateway.relay.codec import V1, V1_SUBPROTOCOL
+from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.relay import Relay
+from persistence.clock import sleep
+from tests.fakes.client import request_parts
+from tests.fakes.kernel import FakeKernel
+from tests.relay.conftest import Listener
+from tests.unit.handlers.server import KERNEL_ID, Server, error_of, serving
+
+
+@dataclass
+class Held:
+    relay: Relay
+    settled: int = 0
+
+    def settle(self) -> None:
+        self.settled += 1
+
+
+@asynccontextmanager
+async def gateway(options: RelayOptions | None = None, **settings: Any) -> AsyncIterator[tuple[Server, Relay]]:
+    relay = Relay(KERNEL_ID, listener=Listener(), log=logging.getLogger("relay"), options=options)
+
+    async def open_channels(kernel_id: str) -> Held:
+        if kernel_id != KERNEL_ID:
+            raise not_found(kernel_id)
+        return Held(relay)
+
+    async with serving(extra=(CHANNELS_ROUTE,), **settings) as server:
+        server.kernels.open_channels = open_channels  # type: ignore[attr-defined]
+        yield server, relay
+        relay.close()
+
+
+@asynccontextmanager
+async def connect(
+    server: Server, *, v1: bool = True, query: str = "", kernel_id: str = KERNEL_ID, **headers: str
+) -> AsyncIterator[WebSocketClientConnection]:
+    request = HTTPRequest(f"ws://127.0.0.1:{server.port}/api/kernels/{kernel_id}/channels{query}", headers=headers)
+    client = await websocket_connect(request, subprotocols=[V1_SUBPROTOCOL, "other"] if v1 else None)
+    protocol = client.protocol
+    try:
+        yield client
+    finally:
+        client.close()
+        async with asyncio.timeout(10):
+            await _turns_until(lambda: protocol is None or protocol.stream is None or protocol.stream.closed())
+
+
+async def message_of(client: WebSocketClientConnection, msg_type: str) -> dict[str, Any]:
+    """Read until a message of this type comes."""
+    async with asyncio.timeout(10):
+        while True:
+            frame = await client.read_message()
+            assert frame is not None, f"closed with {client.close_code}"
+            if isinstance(frame, bytes):
+                _, parts = deserialize_msg_from_ws_v1(frame)
+                names = ("header", "parent_header", "metadata", "content")
+                message = {name: json.loads(part) for name, part in zip(names, parts, strict=False)}
+            else:
+                message = json.loads(frame)
+            if message["header"]["msg_type"] == msg_type:
+                return message
+
+
+async def closed(client: WebSocketClientConnection) -> int | None:
+    """Read until the end, and return the close code."""
+    async with asyncio.timeout(10):
+        while await client.read_message() is not None:
+            pass
+    return client.close_code
+
+
+async def test_v1_is_selected_and_a_cell_runs(kernel: FakeKernel) -> None:
+    async with gateway() as (server, relay):
+        await relay.bind(kernel.connection, 1)
+        async with connect(server) as client:
+            assert client.selected_subprotocol == V1_SUBPROTOCOL
+            await client.write_message(V1.encode("shell", request_parts("execute_request")).payload, binary=True)
+            reply = await message_of(client, "execute_reply")
+            assert reply["content"]["status"] == "ok"
+
+
+async def test_without_an_offer_it_is_legacy_and_nothing_is_selected(kernel: FakeKernel) -> None:
+    async with gateway() as (server, relay):
+        await relay.bind(kernel.connection, 1)
+        async with connect(server, v1=False) as client:
+            assert client.selected_subprotocol is None
+            header = {"msg_id": "1", "msg_type": "execute_request"}
+            await client.write_message(json.dumps({"header": header, "channel": "shell", "content": {}}))
+            reply = await message_of(client, "execute_reply")
+            assert (reply["msg_type"], reply["parent_header"]["msg_id"]) == ("execute_reply", "1")
+
+
+async def test_an_unknown_kernel_is_404_before_any_upgrade() -> None:
+    async with gateway() as (server, _):
+        with pytest.raises(HTTPClientError) as caught:
+            async with connect(server, kernel_id="nobody"):
+                pass
+        assert caught.value.code == 404
+        assert caught.value.response is not None
+
+
+async def test_a_missing_token_is_401_before_any_upgrade() -> None:
+    async with gateway(tokens=["secret"]) as (server, _):
+        with pytest.raises(HTTPClientError) as caught:
+            async with connect(server):
+                pass
+        assert caught.value.code == 401
+        async with connect(server, query="?token=secret") as client:
+            await message_of(client, "status")
+
+
+async def test_a_foreign_page_is_refused_where_no_token_is_needed() -> None:
+    async with gateway() as (server, _):
+        with pytest.raises(HTTPClientError) as caught:
+            async with connect(server, Origin="https://elsewhere.example"):
+                pass
+        assert caught.value.code == 403
+
+
+async def test_a_plain_request_is_400_with_json() -> None:
+    async with gateway() as (server, _):
+        response = await server.ask("GET", f"/api/kernels/{KERNEL_ID}/channels")
+        assert response.code == 400
+        assert "WebSocket" in error_of(response)["message"]
+
+
+async def test_a_version_that_nobody_speaks_is_426() -> None:
+    async with gateway() as (server, _):
+        headers = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": "x",
+            "Sec-WebSocket-Version": "8",
+        }
+        response = await server.ask("GET", f"/api/kernels/{KERNEL_ID}/channels", headers=headers)
+        assert response.code == 426
+        assert response.headers["Sec-WebSocket-Version"] == "13"
+
+
+async def test_a_kernel_that_is_starting_is_opened_and_told() -> None:
+    async with gateway() as (server, relay), connect(server) as client:
+        status = await message_of(client, "status")
+        assert status["content"] == {"execution_state": "starting"}
+        relay.end("dead", "It can't be.")
+        assert (await message_of(client, "stream"))["content"]["text"] == "It can't be.\n"
+        assert (await message_of(client, "status"))["content"] == {"execution_state": "dead"}
+
+
+async def test_a_drain_closes_with_1012() -> None:
+    async with gateway() as (server, relay), connect(server) as client:
+        await message_of(client, "status")
+        relay.close()
+        assert await closed(client) == 1012
+
+
+async def test_a_reconnect_of_the_session_takes_over() -> None:
+    async with gateway() as (server, relay), connect(server, query="?session_id=one") as former:
+        await message_of(former, "status")
+        async with connect(server, query="?session_id=one") as newer:
+            await message_of(newer, "status")
+            assert await closed(former) == 1000
+            assert relay.client_count == 1
+
+
+async def test_a_client_that_closes_is_gone_from_the_relay() -> None:
+    async with gateway() as (server, relay), connect(server) as client:
+        await message_of(client, "status")
+        client.close(1000)
+        async with asyncio.timeout(5):
+            await _turns_until(lambda: relay.client_count == 0)
+
+
+async def test_a_message_over_the_limit_closes_with_1009() -> None:
+    async with gateway(RelayOptions(max_message_bytes=1_000)) as (server, _), connect(server) as client:
+        await client.write_message(b"x" * 1_001, binary=True)
+        assert await closed(client) == 1009
+
+
+async def test_a_broken_frame_closes_with_1007() -> None:
+    async with gateway() as (server, _), connect(server) as client:
+        await client.write_message(b"junk", binary=True)
+        assert await closed(client) == 1007
+
+
+async def test_a_living_client_is_pinged_and_stays() -> None:
+    async with gateway(RelayOptions(ping_interval_seconds=0.02)) as (server, relay), connect(server) as client:
+        loop = asyncio.get_running_loop()
+        reading = asyncio.create_task(closed(client))
+        later = loop.create_future()
+        loop.call_later(0.3, later.set_result, None)
+        await later
+        assert relay.client_count == 1
+        client.close()
+        await reading
+
+
+async def test_a_silent_client_is_closed_with_1012(caplog: pytest.LogCaptureFixture) -> None:
+    async with gateway(RelayOptions(ping_interval_seconds=0.05)) as (server, relay):
+        reader, writer = await handshake(server)
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(5):
+            while b"\x03\xf4" not in await reader.read(10_000):  # 1012, as a close frame spells it
+                pass
+        writer.close()
+        await writer.wait_closed()
+        async with asyncio.timeout(5):
+            await _turns_until(lambda: relay.client_count == 0)
+
+
+async def test_a_client_that_vanishes_while_its_kernel_is_sought_leaves_no_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with gateway() as (server, relay):
+        sought, found = asyncio.Event(), asyncio.Event()
+
+        async def open_channels(kernel_id: str) -> Held:
+            sought.set()
+            await found.wait()
+            return Held(relay)
+
+        server.kernels.open_channels = open_channels  # type: ignore[attr-defined]
+        _, writer = await handshake(server)
+        await sought.wait()
+        writer.close()
+        await writer.wait_closed()
+        found.set()
+        async with asyncio.timeout(5):
+            await _turns_until(lambda: relay.client_count == 0)
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_small_answers_are_not_held_back_by_nagle(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with gateway() as (server, relay):
+        await relay.bind(kernel.connection, 1)
+        async with connect(server):
+            (handler_sink,) = [client_._sink for client_ in relay._clients]
+            stream = handler_sink._handler.ws_connection.stream  # type: ignore[attr-defined]
+            assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def handshake(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for the upgrade as a client that will say nothing more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        f"GET /api/kernels/{KERNEL_ID}/channels HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    return reader, writer
+
+
+async def _turns_until(condition: Any) -> None:
+    while not condition():
+        await sleep(0.005)
