@@ -243,9 +243,10 @@ async def test_ending_a_dead_process_again_is_harmless(start: Start) -> None:
 
 async def test_a_process_that_does_not_die_is_told(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     process = start("echo; exec sleep 1000")
-    monkeypatch.setattr(process, "signal_group", lambda _: True)
-    with pytest.raises(ProcessStillAlive, match=str(process.pid)):
-        await process.end(0, kill_wait_seconds=0.01)
+    with monkeypatch.context() as deaf:
+        deaf.setattr(process, "signal_group", lambda _: True)
+        with pytest.raises(ProcessStillAlive, match=str(process.pid)):
+            await process.end(0, kill_wait_seconds=0.01)
 
 
 @pytest.mark.parametrize(
