@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from persistence.documents import ConnectionCount, KernelRecord, Step
-from persistence.errors import StoreUnavailable
+from persistence.driver import Collection
+from persistence.errors import PersistenceError, StoreUnavailable
 from persistence.flush import ActivityEntry
 from persistence.kernels import KernelStore
 from tests.records import NOW, ended_kernel, running_kernel
@@ -149,6 +150,18 @@ class LostAnswers:
         raise StoreUnavailable("no answer")
 
 
+class Refusing(LostAnswers):
+    """A collection that refuses the updates of one kernel, and makes the others."""
+
+    def __init__(self, collection: Any, kernel_id: str) -> None:
+        super().__init__(collection, made=0)
+        self._kernel_id = kernel_id
+
+    async def update_many_by_id(self, updates: Sequence[Any]) -> int:
+        await self._collection.update_many_by_id([update for update in updates if update[0]["_id"] != self._kernel_id])
+        raise PersistenceError("the database refused it (codes 17419)")
+
+
 @pytest.mark.parametrize(("made", "known"), [(0, set()), (1, set()), (2, {"k1"}), (3, {"k1", "k2"})])
 async def test_when_the_answer_is_lost_exactly_what_was_written_is_acknowledged(
     kernels: KernelStore, monkeypatch: pytest.MonkeyPatch, made: int, known: set[str]
@@ -174,3 +187,23 @@ async def test_a_kernel_that_ends_while_it_is_flushed_is_not_acknowledged(kernel
     await kernels.insert(running_kernel())
     await kernels.apply(Step("end", "k1", {}, {"$set": {"phase": "ended"}, "$unset": {"connections": ""}}))
     assert await kernels.flush("r1", "f1", [entry(connection_count=1, connection_n=1)]) == set()
+
+
+async def test_what_the_server_refuses_of_one_kernel_keeps_no_other_from_being_written(
+    kernels: KernelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await kernels.insert(running_kernel("k1"))
+    await kernels.insert(running_kernel("k2"))
+    await kernels.insert(running_kernel("k3"))
+    refusing = Refusing(kernels._kernels, "k2")
+    kernels._kernels = cast(Collection, refusing)
+    assert await kernels.flush("r1", "f1", [entry("k1"), entry("k2"), entry("k3")]) == {"k1", "k3"}
+    assert "refused a part of flush f1 of replica r1" in caplog.text
+
+
+async def test_a_kernel_info_without_measure_is_not_stored(kernels: KernelStore) -> None:
+    await kernels.insert(running_kernel())
+    said = entry(owner=True, execution_state="busy", execution_n=1, kernel_info={"banner": "x" * 70_000})
+    assert await kernels.flush("r1", "f1", [said]) == {"k1"}
+    record = await stored(kernels)
+    assert (record.execution_state, record.kernel_info) == ("busy", running_kernel().kernel_info)

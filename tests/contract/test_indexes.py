@@ -8,8 +8,8 @@ from typing import Any
 import pymongo
 import pytest
 
-from persistence.driver import Database
-from persistence.errors import DuplicateKey
+from persistence.driver import Database, Index
+from persistence.errors import DuplicateKey, PersistenceError
 from persistence.indexes import ensure_indexes
 from persistence.kernels import KernelStore
 from persistence.phases import LIVE_FILTER
@@ -101,6 +101,16 @@ async def test_what_is_live_is_never_deleted_with_the_history(database: Database
 
     await eventually(gone, "the ended kernel is deleted")
     assert await kernels.get("live") is not None
+
+
+async def test_an_index_of_that_name_with_other_keys_is_an_error(backend: Backend) -> None:
+    database = await backend.open()
+    try:
+        await database.collection("kernels").ensure_indexes([Index(name="slot", keys=("other",), unique=True)])
+        with pytest.raises(PersistenceError):
+            await ensure_indexes(database, history_seconds=A_DAY)
+    finally:
+        await database.close()
 
 
 QUERIES = [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from persistence.errors import DuplicateKey, StaleWrite
 from persistence.kernels import KernelStore
 from tests.contract.conftest import Backend
 from tests.records import HOST, NOW, ended_kernel, queued_kernel, request, running_kernel
+
+LATER = NOW + timedelta(seconds=9)
 
 
 def step(where: dict[str, Any], **values: Any) -> Step:
@@ -98,6 +101,7 @@ async def test_a_step_can_not_take_a_slot_that_is_taken(kernels: KernelStore) ->
     with pytest.raises(DuplicateKey) as caught:
         await kernels.apply(step({}, slot="0"))
     assert caught.value.index == "slot"
+    assert await stored(kernels) == queued_kernel("k1")
 
 
 async def test_a_slot_that_a_step_unsets_is_free_again(kernels: KernelStore) -> None:
@@ -232,3 +236,21 @@ async def test_a_notice_tells_what_a_replica_acts_on(kernels: KernelStore, surel
     assert (notice.generation, notice.activity_seq, notice.host) == (4, 9, HOST)
     assert (notice.phase, notice.target, notice.reason) == ("ended", "stopped", "deleted by a request")
     assert not notice.live
+
+
+async def test_a_replica_that_goes_leaves_what_it_owns_and_its_connections(kernels: KernelStore) -> None:
+    counts = {"r1": ConnectionCount(count=2, n=3), "r2": ConnectionCount(count=1, n=1)}
+    await kernels.insert(running_kernel("owned", activity_seq=1))
+    await kernels.insert(running_kernel("connected", owner="r2", connections=counts))
+    await kernels.release("r1", now=LATER)
+    assert await stored(kernels, "owned") == running_kernel("owned", owner=None, activity_seq=2)
+    connected = running_kernel("connected", owner="r2", connections={"r2": counts["r2"]}, last_activity=LATER)
+    assert await stored(kernels, "connected") == replace(connected, activity_seq=1)
+
+
+async def test_a_replica_that_goes_leaves_the_others_and_the_ended_alone(kernels: KernelStore) -> None:
+    others = [running_kernel("other", owner="r2"), ended_kernel("ended", owner="r1")]
+    for record in others:
+        await kernels.insert(record)
+    await kernels.release("r1", now=LATER)
+    assert [await stored(kernels, record.kernel_id) for record in others] == others
