@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from typing import Any, ClassVar
+from typing import Any
 
 from jupyter_core.application import JupyterApp
 from traitlets import Dict, Unicode
@@ -43,7 +43,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         "jupyter enterprisegateway --ip=0.0.0.0 --mongodb-uri=mongodb://db.example.org/?replicaSet=rs0\n"
         "jupyter lab --gateway-url=http://127.0.0.1:8888"
     )
-    classes: ClassVar[list[type]] = [KernelSessionManager]  # type: ignore[assignment]
+    classes = [KernelSessionManager]  # noqa: RUF012 - traitlets reads it so
     aliases = Dict(ALIASES)
     flags = Dict(FLAGS)
     config_file_name = Unicode("jupyter_enterprise_gateway_config", help="Name of the config file, without extension.")
@@ -90,7 +90,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         bound = server.bind(self, self.log)
         await store.open()
         try:
-            builder = Builder(self, self.environment, store, bound)
+            builder = Builder(self, application=self, environment=self.environment, store=store, bound=bound)
             await asyncio.to_thread(prepare, builder.local().directories)
             membership = builder.membership()
             await membership.register()

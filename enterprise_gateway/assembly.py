@@ -7,9 +7,11 @@ import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from jupyter_client.kernelspec import KernelSpecManager
 from tornado.httpserver import HTTPServer
+from traitlets.config import Application
 
 from culling.membership import Membership, MembershipTimings
 from enterprise_gateway import __version__, server
@@ -68,20 +70,28 @@ class Builder:
     """Builds the parts of one replica.
 
     Args:
-        settings: The application, with all its settings and its log.
+        settings: All settings.
+        application: The application, for its log, and as parent of Jupyter's configurables.
         environment: The environment as it was read at start.
         store: Open.
         bound: The port on which the replica will be served.
     """
 
     def __init__(
-        self, settings: GatewayTraits, environment: Environment, store: KernelSessionManager, bound: server.Bound
+        self,
+        settings: GatewayTraits,
+        *,
+        application: Application,
+        environment: Environment,
+        store: KernelSessionManager,
+        bound: server.Bound,
     ) -> None:
         self._settings = settings
         self._environment = environment
         self._store = store
         self._bound = bound
-        self._log = settings.log
+        self._application = application
+        self._log = application.log
         self._host = HostIdentity.current()
         self.url = bound.url(settings.ip, settings.base_url)
 
@@ -129,7 +139,7 @@ class Builder:
             health=Health(replica),
             auth=TokenAuth(self._settings.auth_token, self._settings.admin_token, username=process_user()),
             options=self._options(),
-            authorizer=make_authorizer(self._settings.authorizer_class, self._settings),
+            authorizer=make_authorizer(cast(type[Any] | None, self._settings.authorizer_class), self._application),
             users=self._users(),
         )
         application = make_application(services, extra=(CHANNELS_ROUTE,))
@@ -171,7 +181,7 @@ class Builder:
         self, parts: KernelParts, ownership: Ownership, hydrator: Hydrator
     ) -> tuple[KernelService, SpecService]:
         specs = self._specs()
-        starting = StartActs(parts, Startup(self._store, parts.acts, parts.managers), hydrator, ownership)
+        starting = StartActs(parts, Startup(self._store, parts.acts, parts.managers, self._log), hydrator, ownership)
         stopping = StopActs(parts)
         takeover = Takeover(parts, starting, stopping)
         kernels = KernelService(
@@ -184,7 +194,7 @@ class Builder:
         return kernels, specs
 
     def _specs(self) -> SpecService:
-        manager = KernelSpecManager(parent=self._settings)
+        manager = KernelSpecManager(parent=self._application)
         if self._settings.allowed_kernelspecs:
             manager.allowed_kernelspecs = set(self._settings.allowed_kernelspecs)
         return SpecService(

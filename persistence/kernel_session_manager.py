@@ -11,6 +11,7 @@ from traitlets.config import LoggingConfigurable
 
 from persistence import clock, keys
 from persistence.clock import DatabaseClock
+from persistence.deployment import deployment_id
 from persistence.driver import DRIVERS, Database, check_uri, open_database, shown
 from persistence.errors import ConfigurationError, PersistenceError, StoreUnavailable
 from persistence.hints import hints
@@ -34,6 +35,7 @@ class KernelSessionManager(LoggingConfigurable):
         replicas: The store of replicas.
         clock: The database's clock.
         sealer: Encrypts the secrets of records.
+        deployment_id: The same for all replicas of this database, and no other's.
     """
 
     mongodb_uri = Unicode(
@@ -96,6 +98,7 @@ class KernelSessionManager(LoggingConfigurable):
     sessions: SessionStore
     replicas: ReplicaStore
     sealer: Sealer
+    deployment_id: str
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -182,6 +185,7 @@ class KernelSessionManager(LoggingConfigurable):
         self.kernels = KernelStore(database)
         self.sessions = SessionStore(database)
         self.replicas = ReplicaStore(database)
+        self.deployment_id = await deployment_id(database)
         await self._read_clock()
 
     async def _start_mongod(self) -> str:

@@ -16,7 +16,7 @@ HOST = HostDoc(id="host-1", machine="machine-1", boot="boot-1", name="node-a")
 def request(**changes: Any) -> RequestDoc:
     """A request without a key."""
     plain = RequestDoc(
-        path="/work", env=b"sealed env", key=None, hash="h", deadline=NOW, has_id=False, launch_timeout_seconds=40.0
+        path="/work", env=b"sealed env", key=None, deadline=NOW, has_id=False, launch_timeout_seconds=40.0
     )
     return replace(plain, **changes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from persistence import clock
 
@@ -37,10 +38,10 @@ class Admission:
     async def _acquire(self, deadline: clock.Deadline, stop: asyncio.Event) -> None:
         self.waiting += 1
         turn: asyncio.Future[bool] = asyncio.ensure_future(self._permits.acquire())
-        stopped = asyncio.ensure_future(stop.wait())
+        stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
         try:
             timeout = max(0.0, deadline.remaining_seconds)
-            await asyncio.wait({turn, stopped}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([turn, stopped], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             turn.add_done_callback(self._pass_on)
             raise

@@ -104,8 +104,8 @@ class HeldKernel:
         self.activity.touch()
 
     def opening(self) -> int:
-        """Count a WebSocket that is about to open, and give the number of this change; `settle` follows, in any
-        case.""" return self.activity.connections_are(self.relay.client_count + 1)
+        """Count a WebSocket that is about to open, and give the number of this change. `settle` follows in any case."""
+        return self.activity.connections_are(self.relay.client_count + 1)
 
     def settle(self) -> None:
         """Count the WebSockets that are open."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from enterprise_gateway.errors import not_found
 from enterprise_gateway.kernels.parts import KernelParts
@@ -18,6 +18,8 @@ from enterprise_gateway.kernels.work import Work
 from persistence import clock, steps
 from persistence.documents import Act, KernelRecord, Step
 from persistence.phases import Phase, Target
+
+T = TypeVar("T")
 
 _LIMITED = (Phase.QUEUED.value, Phase.LAUNCHING.value, Phase.RESTARTING.value, Phase.STOPPING.value)
 LEFT_UNDONE = "its launch was left undone by the replica that began it"
@@ -71,7 +73,7 @@ class Takeover:
         deadline = clock.Deadline(claimed.request.launch_timeout_seconds)
         return await self._run(claimed, self._starting.restart(claimed, work, deadline, graceful=False), work)
 
-    async def _run(self, record: KernelRecord, act: Coroutine[Any, Any, Any], work: Work | None = None) -> Any:
+    async def _run(self, record: KernelRecord, act: Coroutine[Any, Any, T], work: Work | None = None) -> T:
         task = self._parts.background.act(f"takeover of kernel {record.kernel_id}", act)
         self._parts.work.add(work or Work(kernel_id=record.kernel_id), task)
         return await asyncio.shield(task)

@@ -152,8 +152,6 @@ class RequestDoc:
     """Sealed."""
     key: str | None = None
     """The client's `Idempotency-Key`; kept when the kernel ends, for it names one request for ever."""
-    hash: str
-    """Of user, name, path and filtered env: says whether a repeat is the same request."""
     deadline: datetime
     """When the launch must be ready (database's clock)."""
     has_id: bool = False
@@ -167,7 +165,6 @@ class RequestDoc:
                 "path": self.path,
                 "env": self.env,
                 "key": self.key,
-                "hash": self.hash,
                 "deadline": instant(self.deadline),
                 "has_id": self.has_id,
                 "launch_timeout_seconds": self.launch_timeout_seconds,
@@ -181,7 +178,6 @@ class RequestDoc:
             path=document.get("path"),
             env=bytes(document["env"]),
             key=document.get("key"),
-            hash=document["hash"],
             deadline=instant(document["deadline"]),
             has_id=bool(document.get("has_id", False)),
             launch_timeout_seconds=float(document["launch_timeout_seconds"]),
