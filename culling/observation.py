@@ -127,7 +127,8 @@ class Observation:
 
     def _look_at(self, record: ReplicaRecord, before: _Seen | None, now: float, unbroken: bool) -> _Seen:
         if before is None:
-            self._log.info("Replica %s at %s is %s", record.replica_id, record.url, record.state)
+            if record.state != ReplicaState.DEAD:  # those who went before this one came are no news
+                self._log.info("Replica %s at %s is %s", record.replica_id, record.url, record.state)
             return _Seen(record, now, changed_at=now if unbroken else None)
         if before.record.state != record.state:
             self._log.info("Replica %s at %s is %s", record.replica_id, record.url, record.state)
