@@ -89,8 +89,8 @@ class ServerTraits(HasTraits):
         min=0.0,
         config=True,
         help="Seconds between the pings on a WebSocket. They keep proxies from closing an idle connection, so stay "
-        "below the proxy's read timeout, and find clients that vanished: one of whom nothing comes for two intervals is "
-        "disconnected. 0 sends none.",
+        "below the proxy's read timeout, and find clients that vanished: one of whom nothing comes for two intervals "
+        "is disconnected. 0 sends none.",
     )
     keep_alive_timeout = Float(
         3600.0,
