@@ -56,6 +56,11 @@ class Gate:
         self._held: asyncio.Queue[tuple[str, asyncio.Event]] = asyncio.Queue()
         self._backend.before = self._hold
 
+    @property
+    def idle(self) -> bool:
+        """Whether no operation is held."""
+        return self._held.empty()
+
     async def step(self) -> str:
         """Wait for the next operation, let it through, and give its name as PyMongo's method is called."""
         operation, passes = await self._held.get()

@@ -53,8 +53,8 @@ def without_secrets(text: str, uri: str) -> str:
 def _secrets(uri: str) -> set[str]:
     userinfo = _USERINFO.search(uri)
     found = {userinfo.group()[:-1].partition(":")[2]} if userinfo else set()
-    query = parse_qsl(uri.partition("?")[2])
-    found |= {value for name, value in query if name.lower() in _SECRET_OPTIONS}
+    options = (option.partition("=") for option in uri.partition("?")[2].split("&"))  # as written: not decoded yet
+    found |= {value for name, _, value in options if name.lower() in _SECRET_OPTIONS}
     return {text for secret in found for text in (secret, unquote(secret)) if text}
 
 

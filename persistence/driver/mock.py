@@ -144,8 +144,9 @@ def _import() -> Any:
         raise ConfigurationError(
             "mongomock is not installed: pip install mongomock, or set another mongodb_uri"
         ) from error
-    mongomock.utcnow = _utcnow  # its documented place for another clock; its own asks in a way that Python deprecates
-    return mongomock
+    module: Any = mongomock
+    module.utcnow = _utcnow  # its documented place for another clock; its own asks in a way that Python deprecates
+    return module
 
 
 def _utcnow() -> datetime:
