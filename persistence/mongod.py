@@ -136,6 +136,8 @@ def server_command(
         *("--journalCommitInterval", "2"),
         # Half the memory, and 5 % of the disk for the oplog, are the defaults: too much for what a gateway keeps.
         *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "256"),
+        # Three files of 100 MB are written at each start by default; one still has room for the largest document.
+        *("--wiredTigerEngineConfigString", "log=(file_max=32MB,prealloc=false)"),
         # No server-side JavaScript, and no compression (zlib's has a known hole in 6.0): neither is of use here.
         *("--noscripting", "--networkMessageCompressors", "disabled"),
         *(word for name, value in every.items() for word in ("--setParameter", f"{name}={_parameter(value)}")),

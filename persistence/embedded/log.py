@@ -20,13 +20,13 @@ _OTHER_VERSION = ("UPGRADE PROBLEM", "unsupported WiredTiger file version", "wir
 _IN_USE = ("DBPathInUse",)
 
 
-def put_aside_if_large(log: Path, *, largest_bytes: int = LARGEST_LOG_BYTES) -> bool:
+def put_aside_if_large(log: Path) -> bool:
     """Rename a log that has grown too large; say whether mongod has to be told to open a new one.
 
     It has to be told too where there is no log: a supervisor may have died between the two.
     """
     try:
-        if log.stat().st_size <= largest_bytes:
+        if log.stat().st_size <= LARGEST_LOG_BYTES:
             return False
     except FileNotFoundError:
         return True

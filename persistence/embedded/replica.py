@@ -50,6 +50,7 @@ class EmbeddedMongod:
         self._users = FileLock(self._layout.users_lock)
         self._supervisor = FileLock(self._layout.supervisor_lock)
         self._joined = False
+        self._closed = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
@@ -77,8 +78,10 @@ class EmbeddedMongod:
             self._task.cancel()
             await asyncio.wait({self._task})
             self._task = None
-        await self._leave()
-        self._off_loop.close()
+        if not self._closed:
+            self._closed = True
+            await self._leave()
+            self._off_loop.close()
 
     async def _start(self) -> tuple[Path, DetachedProcess | None]:
         await self._off_loop(self._layout.prepare)

@@ -6,6 +6,7 @@ Everything here is done under the supervisor's lock, or by the last to leave.
 from __future__ import annotations
 
 import socket as sockets
+import struct
 from dataclasses import replace
 from logging import Logger, LoggerAdapter
 from pathlib import Path
@@ -29,6 +30,7 @@ START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _KILL_SECONDS = 10.0
 _LOOK_SECONDS = 0.01
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of whoever listens
 _CHECK_SECONDS = 10.0
 
 
@@ -170,7 +172,7 @@ class Server:
         """Wait until it takes writes under its socket's name, then let clients come."""
         deadline = clock.Deadline(START_SECONDS)
         set_up = SetUp(server_uri(socket), str(socket))
-        while not (_listens(socket) and await set_up.step()):
+        while not (_listens(process.pid, socket) and await set_up.step()):
             if process.ended:
                 raise MongodFailed(await self._account(process))
             if deadline.passed:
@@ -213,8 +215,11 @@ def _lives(identity: ProcessId) -> bool:
     return True
 
 
-def _listens(socket: Path) -> bool:
-    """Say whether somebody accepts connections there. Never waits."""
+def _listens(pid: int, socket: Path) -> bool:
+    """Say whether this process, and not another that has the same data open, accepts connections there. Never waits."""
     with sockets.socket(sockets.AF_UNIX) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(str(socket)) == 0
+        if probe.connect_ex(str(socket)) != 0:
+            return False
+        credentials = probe.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, _CREDENTIALS.size)
+        return bool(_CREDENTIALS.unpack(credentials)[0] == pid)
