@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from typing import Any
 
 from jupyter_core.application import JupyterApp
-from traitlets import Dict, Unicode
+from traitlets import Dict, Unicode, default
 from traitlets.config import catch_config_error
 
 from enterprise_gateway import __version__, server
@@ -49,6 +50,14 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
     config_file_name = Unicode("jupyter_enterprise_gateway_config", help="Name of the config file, without extension.")
     environment: Environment
 
+    @default("log_format")
+    def _with_time(self) -> str:
+        return "[%(levelname)1.1s %(asctime)s %(name)s] %(message)s"
+
+    @default("log_level")
+    def _info(self) -> int:
+        return logging.INFO
+
     @catch_config_error
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read all settings: environment, over it the config file, over it the command line.
@@ -57,10 +66,14 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
             ConfigurationError: They don't fit together.
         """
         self.environment = read_environment(sections())
-        self.update_config(self.environment.config)
         super().initialize(argv)
         for notice in self.environment.notices:
             self.log.warning("%s: %s", notice.variable, notice.advice)
+
+    def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
+        """Put the environment below the config files; `initialize` puts the command line over both afterwards."""
+        self.update_config(self.environment.config)
+        super().load_config_file(suppress_errors)
 
     def start(self) -> None:
         """Run one replica until it is told to stop.

@@ -116,6 +116,8 @@ def _default(trait: TraitType[Any, Any]) -> str:
         value = ",".join(value)
     if isinstance(value, float):
         return f"`{value:g}`"
+    if isinstance(value, type):
+        value = f"{value.__module__}.{value.__qualname__}"
     return "empty" if value == "" else f"`{value}`"
 
 

@@ -1,32 +1,20 @@
-"""The order in which the sources of a setting count, through a real Jupyter application."""
+"""The order in which the sources of a setting count, in the real application."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from jupyter_core.application import JupyterApp
 from traitlets import TraitError
 from traitlets.config import Config
 
-from enterprise_gateway.config.command_line import ALIASES, FLAGS
-from enterprise_gateway.config.environment import read_environment
-from enterprise_gateway.config.sections import sections
+from enterprise_gateway.app import EnterpriseGatewayApp
 from enterprise_gateway.config.settings import GatewayTraits
+from persistence.kernel_session_manager import KernelSessionManager
 
-
-class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
-    """An application with the settings, and nothing else."""
-
-    name = "jupyter-enterprise-gateway"
-    aliases = ALIASES
-    flags = FLAGS
-    environ: dict[str, str] = {}  # noqa: RUF012
-
-    def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
-        self.update_config(read_environment(sections(), self.environ).config)
-        super().load_config_file(suppress_errors)
+Start = Callable[..., EnterpriseGatewayApp]
 
 
 @pytest.fixture
@@ -36,10 +24,17 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EnterpriseGatewayApp
     return EnterpriseGatewayApp()
 
 
-def start(app: EnterpriseGatewayApp, file: Path, *argv: str, **environ: str) -> EnterpriseGatewayApp:
-    app.environ = environ
-    app.initialize([f"--config={file}", *argv])
-    return app
+@pytest.fixture
+def start(app: EnterpriseGatewayApp, file: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Read the settings of a config file, of these arguments and these variables."""
+
+    def read(*argv: str, **environ: str) -> EnterpriseGatewayApp:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        app.initialize([f"--config={file}", *argv])
+        return app
+
+    return read
 
 
 @pytest.fixture
@@ -49,21 +44,47 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_config_file_is_stronger_than_the_environment(app: EnterpriseGatewayApp, file: Path) -> None:
-    assert start(app, file, EG_PORT="1", EG_IP="::1").port == 2
-    assert app.ip == "::1"
+def test_the_config_file_is_stronger_than_the_environment(start: Start) -> None:
+    app = start(EG_PORT="1", EG_IP="::1")
+
+    assert (app.port, app.ip) == (2, "::1")
 
 
-def test_the_command_line_is_stronger_than_the_config_file(app: EnterpriseGatewayApp, file: Path) -> None:
-    assert start(app, file, "--port=3", EG_PORT="1").port == 3
+def test_the_command_line_is_stronger_than_the_config_file(start: Start) -> None:
+    assert start("--port=3", EG_PORT="1").port == 3
 
 
-def test_the_config_file_may_add_to_a_list_of_the_environment(app: EnterpriseGatewayApp, file: Path) -> None:
-    assert start(app, file, EG_CLIENT_ENVS="A").client_envs == ["A", "B"]
+def test_the_config_file_may_add_to_a_list_of_the_environment(start: Start) -> None:
+    assert start(EG_CLIENT_ENVS="A").client_envs == ["A", "B"]
 
 
-def test_a_list_on_the_command_line_may_have_commas(app: EnterpriseGatewayApp, file: Path) -> None:
-    assert start(app, file, "--EnterpriseGatewayApp.authorized_users=bob,alice").authorized_users == ["bob", "alice"]
+def test_a_list_on_the_command_line_may_have_commas(start: Start) -> None:
+    assert start("--EnterpriseGatewayApp.authorized_users=bob,alice").authorized_users == ["bob", "alice"]
+
+
+def test_the_database_gets_its_settings_from_the_environment(start: Start) -> None:
+    store = KernelSessionManager(parent=start(EG_OPERATION_TIMEOUT="0.5", EG_SEALING_KEYS="a,b"))
+
+    assert (store.operation_timeout, store.sealing_keys) == (0.5, ["a", "b"])
+
+
+def test_variables_without_effect_are_named_in_the_log(
+    app: EnterpriseGatewayApp, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.log = logging.getLogger("settings")
+    start(EG_YARN_ENDPOINT="v4lue", EG_ENV_WHITELIST="X")
+
+    assert "EG_YARN_ENDPOINT: has no effect" in caplog.text
+    assert "EG_ENV_WHITELIST: is deprecated" in caplog.text
+    assert "v4lue" not in caplog.text
+
+
+def test_a_variable_that_makes_no_sense_ends_the_start(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        start(EG_PORT="abc")
+
+    assert ended.value.code == 1
+    assert "EG_PORT must be an int" in capsys.readouterr().err
 
 
 def test_help_and_a_generated_config_file_name_every_setting(app: EnterpriseGatewayApp) -> None:
