@@ -129,6 +129,7 @@ class Builder:
             kernels=kernels,
             flusher=flusher,
             noticing=Noticing(parts, hydrator, ownership),
+            ownership=ownership,
             rhythm=self._rhythm(),
             log=self._log,
         )

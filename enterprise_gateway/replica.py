@@ -11,6 +11,7 @@ from culling.membership import Membership
 from enterprise_gateway.handlers.services import Check
 from enterprise_gateway.kernels.flushing import Flusher
 from enterprise_gateway.kernels.noticing import Noticing
+from enterprise_gateway.kernels.ownership import Ownership
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.service import KernelService
 from enterprise_gateway.lifecycle import Background
@@ -20,6 +21,7 @@ from persistence.kernel_session_manager import KernelSessionManager
 
 # While the relay closes its WebSockets the close frames need a moment to leave; nothing waits longer for it.
 CLOSING_SECONDS = 0.2
+TRIM_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class Replica:
         kernels: KernelService,
         flusher: Flusher,
         noticing: Noticing,
+        ownership: Ownership,
         rhythm: Rhythm,
         log: Logger | LoggerAdapter[Any],
     ) -> None:
@@ -56,6 +59,7 @@ class Replica:
         self.kernels = kernels
         self.flusher = flusher
         self.noticing = noticing
+        self.ownership = ownership
         self.rhythm = rhythm
         self.log = log
         self.draining = False
@@ -72,6 +76,7 @@ class Replica:
         self.background.forever("flush", self._flush())
         self.background.forever("look", self._look())
         self.background.forever("hints", self._hints())
+        self.background.forever("kernel logs", self._trim_logs())
 
     async def drain(self, *, stop_kernels: bool) -> int:
         """Leave: no new work, clients told to come back elsewhere, activity written, kernels left running.
@@ -144,6 +149,11 @@ class Replica:
                 pass
             self._look_now.clear()
             await self._quietly(self.noticing.look())
+
+    async def _trim_logs(self) -> None:
+        while True:
+            await clock.sleep(TRIM_SECONDS)
+            await self.ownership.trim_logs()
 
     async def _hints(self) -> None:
         """Look at once when the database tells of a change, where it does tell."""

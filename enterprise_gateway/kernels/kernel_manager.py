@@ -8,7 +8,6 @@ the single steps from here; jupyter_client's own methods that do all at once are
 from __future__ import annotations
 
 import asyncio
-import base64
 import signal
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
@@ -21,20 +20,20 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import default
 
+from enterprise_gateway.kernels.jsonable import frozen, thawed
+from enterprise_gateway.provisioners.addresses import CONNECTION_FILE, LOOPBACK
 from enterprise_gateway.provisioners.errors import (
     LaunchError,
     ProcessProxyUnsupported,
     ProvisionerMissing,
     ProvisionerNotRestorable,
 )
-from enterprise_gateway.provisioners.local import CONNECTION_FILE, LOOPBACK, LocalProvisioner, LocalSettings
+from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
 
 DEFAULT_PROVISIONER = "local-provisioner"
 LOCAL_PROVISIONERS = frozenset({DEFAULT_PROVISIONER, "gateway-local-provisioner"})
 LOCAL_PROCESS_PROXY = "LocalProcessProxy"
 SPEC_FIELDS = frozenset(KernelSpec.class_trait_names())
-
-_BYTES = "$bytes"
 
 
 class GatewayKernelManager(AsyncKernelManager):
@@ -183,7 +182,7 @@ class GatewayKernelManager(AsyncKernelManager):
         self._must_be_unused()
         provisioner = self._new_provisioner(launching=False)
         self.load_connection_info(cast(KernelConnectionInfo, dict(connection)))
-        await provisioner.load_provisioner_info(_thawed(info))
+        await provisioner.load_provisioner_info(thawed(info))
         if not isinstance(provisioner, LocalProvisioner) and not provisioner.has_process:
             raise ProvisionerNotRestorable(
                 f"The provisioner of kernelspec {self.kernel_name} can't take over a kernel that another replica "
@@ -195,8 +194,8 @@ class GatewayKernelManager(AsyncKernelManager):
 
     async def provisioner_info(self) -> dict[str, Any]:
         """Give what `restore` needs of the provisioner. JSON-able; holds keys: seal it."""
-        frozen: dict[str, Any] = _frozen(await self._provisioner.get_provisioner_info())
-        return frozen
+        info: dict[str, Any] = frozen(await self._provisioner.get_provisioner_info())
+        return info
 
     def connection(self) -> dict[str, Any]:
         """Give the connection info. JSON-able; holds keys: seal it."""
@@ -340,25 +339,3 @@ def spec_to_mapping(spec: KernelSpec, name: str) -> dict[str, Any]:
 def spec_from(stored: Mapping[str, Any]) -> KernelSpec:
     """Make a kernelspec from what a record holds; what jupyter_client's class does not know is left out."""
     return KernelSpec(**{key: value for key, value in stored.items() if key in SPEC_FIELDS})
-
-
-def _frozen(value: Any) -> Any:
-    """Make what a provisioner tells JSON-able: it may hold bytes, keys above all."""
-    if isinstance(value, bytes):
-        return {_BYTES: base64.b64encode(value).decode()}
-    if isinstance(value, Mapping):
-        return {str(key): _frozen(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_frozen(inner) for inner in value]
-    return value
-
-
-def _thawed(value: Any) -> Any:
-    """Undo `_frozen`."""
-    if isinstance(value, Mapping):
-        if set(value) == {_BYTES}:
-            return base64.b64decode(value[_BYTES])
-        return {key: _thawed(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_thawed(inner) for inner in value]
-    return value

@@ -259,6 +259,15 @@ class Managers:
         code = await manager.provisioner.poll() if manager.provisioner is not None else None
         return "The kernel is gone" if not code else f"The kernel exited with code {code}"
 
+    async def trim_log(self, manager: GatewayKernelManager) -> None:
+        """Shorten the file of a local kernel's output if it has grown too long."""
+        if not isinstance(manager.provisioner, LocalProvisioner):
+            return
+        try:
+            await manager.provisioner.trim_log()
+        except OSError as error:
+            self._log.warning("The output of kernel %s can't be shortened: %s", manager.kernel_id, error)
+
     async def discard(self, manager: GatewayKernelManager) -> None:
         """Remove the files of a generation that this replica's act has ended."""
         try:

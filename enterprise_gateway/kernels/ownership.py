@@ -53,6 +53,12 @@ class Ownership:
         self._parts.background.once(f"probe of kernel {held.kernel_id}", self._probe(held, record.generation))
         return True
 
+    async def trim_logs(self) -> None:
+        """Shorten the output files of the kernels watched here that have grown too long."""
+        for held in self._parts.held:
+            if held.owned and held.manager is not None:
+                await self._parts.managers.trim_log(held.manager)
+
     def orphaned(self, record: KernelRecord) -> bool:
         """Is this a running kernel whose owner is gone, by its own leave or declared dead?"""
         if record.phase != Phase.RUNNING.value:

@@ -113,6 +113,13 @@ class StartActs:
             await self._lost(record, lost)
             raise gone_meanwhile() from lost
         await self._install(started)
+        self._parts.log.info(
+            "Kernel %s (%s) of %s is running, generation %s",
+            record.kernel_id,
+            record.kernel_name,
+            record.username,
+            record.generation,
+        )
         return started.record
 
     async def _lost(self, record: KernelRecord, lost: ActLost) -> None:
@@ -129,6 +136,7 @@ class StartActs:
                 lambda found: ended_so(found, record, reason),
                 give_up=give_up,
             )
+            self._parts.log.warning("Kernel %s did not come up: %s", record.kernel_id, reason)
         except ActLost:
             return
         finally:

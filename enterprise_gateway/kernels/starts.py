@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -70,6 +71,8 @@ class Starts:
                 return await self._repeat(former, request, name=name, env=env, deadline=deadline)
             self._check_reuse(former, request)
             anew = self._record(request, name=name, spec=spec, env=env, seconds=seconds, deadline=deadline)
+            if former is not None and anew.request.key is None:
+                anew = replace(anew, request=replace(anew.request, key=former.request.key))
             try:
                 record = await self._insert(anew, former)
             except (DuplicateKey, StaleWrite):
@@ -98,6 +101,8 @@ class Starts:
             )
         if former.username != request.username:
             raise id_taken(former.kernel_id)
+        if former.request.key is not None and request.idempotency_key is not None:
+            raise id_taken(former.kernel_id)  # the record can remember one key, and each names one request for ever
 
     async def _repeat(
         self,

@@ -44,6 +44,7 @@ class StopActs:
         except ActLost as lost:
             if holds(lost.record, record.act):
                 raise
+        self._parts.log.info("Kernel %s was shut down", record.kernel_id)
         held = self._parts.held.drop(record.kernel_id)
         if held is not None:
             held.end(None)

@@ -16,7 +16,7 @@ from enterprise_gateway.errors import GatewayError, bad_request, conflict, missi
 from enterprise_gateway.kernels.requests import StartRequest
 from enterprise_gateway.sessions.requests import SessionChanges, SessionRequest
 from persistence.documents import SessionRecord
-from persistence.errors import DuplicateKey
+from persistence.errors import DuplicateKey, StaleWrite
 from persistence.kernel_session_manager import KernelSessionManager
 
 # A session whose kernel is gone is replaced; another client may do the same at once, seldom many times over.
@@ -110,12 +110,12 @@ class SessionService:
             fields["kernel_id"] = new_kernel["id"]
         try:
             updated = await self._store.sessions.update(session_id, fields) if fields else record
-        except DuplicateKey as error:
+        except (DuplicateKey, StaleWrite) as error:
             if new_kernel is not None and changes.kernel_id is None:
                 await self._stop_needless(new_kernel["id"])
+            if isinstance(error, StaleWrite):
+                raise no_session(session_id) from error
             raise conflict(f"Another session has the path {fields.get('path', record.path)!r}.") from error
-        if updated is None:
-            raise no_session(session_id)
         if new_kernel is not None and new_kernel["id"] != kernel["id"]:
             await self._stop_needless(kernel["id"])
         return session_model(updated, new_kernel or kernel)
