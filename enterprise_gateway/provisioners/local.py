@@ -13,18 +13,16 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-import zmq
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Instance, Integer
 
 from enterprise_gateway.provisioners import exits
+from enterprise_gateway.provisioners.addresses import CONNECTION_FILE, choose_addresses, choose_keys, manages_ipc
 from enterprise_gateway.provisioners.child import GatedChild, fork_gated
 from enterprise_gateway.provisioners.errors import KernelOnOtherHost, LaunchError, ProvisioningError
 from enterprise_gateway.provisioners.exits import ExitStatus
@@ -32,13 +30,9 @@ from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.kernel_log import KernelLog
 from enterprise_gateway.provisioners.ports import PortReservation
 from enterprise_gateway.provisioners.process import KernelProcess
-from enterprise_gateway.provisioners.runtime_dirs import SOCKET_NAME, RuntimeDirectories
+from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
 
-CONNECTION_FILE = "connection.json"
 LOG_FILE = "kernel.log"
-LOOPBACK = "127.0.0.1"
-PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
-IPC_MODULES = frozenset({"ipykernel", "ipykernel_launcher", "ipykernel.kernelapp"})
 TERMINATE_GRACE_SECONDS = 5.0
 
 T = TypeVar("T")
@@ -95,8 +89,9 @@ class LocalProvisioner(KernelProvisionerBase):
         """
         env: dict[str, str] = self._required(kwargs, "env")
         self.cwd = self._required(kwargs, "cwd")
-        self._choose_addresses(await self._make_directory())
-        self._choose_keys()
+        ipc = manages_ipc(self.kernel_spec, self.parent.kernel_name, self.settings.ipc_kernelspecs)
+        self._ports = choose_addresses(self.parent, await self._make_directory(), ipc=ipc)
+        choose_keys(self.parent)
         await asyncio.to_thread(self.parent.write_connection_file, jupyter_session=env.get("JPY_SESSION_NAME", ""))
         self.connection_info = self.parent.get_connection_info()
         cmd = self.parent.format_kernel_cmd(extra_arguments=kwargs.pop("extra_arguments", []))
@@ -120,30 +115,6 @@ class LocalProvisioner(KernelProvisionerBase):
         if kwargs.get(name) is None:
             raise LaunchError(f"A kernel must be given its {name}: this gateway's own is never passed on")
         return kwargs[name]
-
-    def _choose_addresses(self, directory: Path) -> None:
-        manager = self.parent
-        manager.connection_file = str(directory / CONNECTION_FILE)
-        if manages_ipc(self.kernel_spec, manager.kernel_name, self.settings.ipc_kernelspecs):
-            manager.transport = "ipc"
-            manager.ip = str(directory / SOCKET_NAME)
-            numbers: Sequence[int] = range(1, len(PORT_NAMES) + 1)
-        else:
-            manager.transport = "tcp"
-            manager.ip = LOOPBACK
-            self._ports = PortReservation(LOOPBACK, len(PORT_NAMES))
-            numbers = self._ports.ports
-        for name, number in zip(PORT_NAMES, numbers, strict=True):
-            setattr(manager, name, number)
-
-    def _choose_keys(self) -> None:
-        """Make CurveZMQ keys, for TCP only: nobody but the gateway's user reaches the sockets of the other kind."""
-        manager = self.parent
-        policy = manager.transport_encryption
-        if manager.transport != "tcp" or policy == "disabled":
-            return
-        if policy == "required" or manager._kernel_supports_curve_encryption():
-            manager.curve_publickey, manager.curve_secretkey = zmq.curve_keypair()
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Fork the process, which waits for `open_gate`.
@@ -332,18 +303,6 @@ class LocalProvisioner(KernelProvisionerBase):
         """Resolve a path as the kernel would, if there is such a file."""
         found = Path(self.cwd or "/") / Path(path).expanduser()
         return str(found.resolve()) if found.exists() else None
-
-
-def manages_ipc(spec: KernelSpec, name: str, others: frozenset[str]) -> bool:
-    """Whether this kernelspec's kernel is known to listen on Unix sockets: it runs ipykernel, or is among `others`.
-
-    Only a Python that is started directly counts: what wraps one (docker, ssh) may not share this file system.
-    """
-    if name in others:
-        return True
-    argv = spec.argv
-    starts_python = bool(argv) and Path(argv[0]).name.startswith(("python", "pypy"))
-    return starts_python and any(flag == "-m" and module in IPC_MODULES for flag, module in pairwise(argv))
 
 
 def _without_tilde(cmd: Sequence[str], env: Mapping[str, str]) -> list[str]:

@@ -186,6 +186,21 @@ async def test_a_kernel_by_tcp_whose_spec_is_silent_is_not_encrypted(make: Make)
     assert "curve_publickey" not in manager.connection()
 
 
+async def test_required_encryption_holds_for_sockets_too(make: Make) -> None:
+    manager = make(IPYKERNEL)
+    manager.transport_encryption = "required"
+    client = await client_of(await launched(manager))
+    client.stop_channels()
+    assert (manager.connection()["transport"], manager.curve_publickey is None) == ("ipc", False)
+
+
+async def test_required_encryption_refuses_a_kernel_that_can_not(make: Make) -> None:
+    manager = make(SLEEPER)
+    manager.transport_encryption = "required"
+    with pytest.raises(LaunchError, match="supported_encryption"):
+        await manager.prepare(env=ENV, cwd="/")
+
+
 async def test_two_kernels_by_tcp_get_different_ports(make: Make) -> None:
     first, second = make(SLEEPER), make(SLEEPER, generation=2)
     for manager in (first, second):
