@@ -11,6 +11,8 @@ from logging import Logger, LoggerAdapter
 from secrets import token_hex
 from typing import Any, Protocol
 
+import zmq
+
 from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.channel import ChannelFull, ChannelLost, KernelChannel
 from enterprise_gateway.relay.codec import ClientMessage, Framing, MalformedFrame
@@ -157,6 +159,9 @@ class ClientConnection:
             channel.connect(self._link)
         except ChannelLost as error:
             self._broken(error)
+        except zmq.ZMQError as error:  # no socket or file descriptor is left
+            self._log.error("The kernel's %s channel can't be opened: %s", channel.name, error)
+            self.close(CLOSE_TRY_AGAIN_LATER, "The gateway can't open a connection to the kernel now")
 
     def _abort(self, channel: str, request_type: str, header: bytes) -> None:
         self._outbox.put(Outgoing(channel, messages.aborted(request_type, header)))

@@ -34,7 +34,7 @@ class Sink:
 def label(message: dict[str, Any]) -> str:
     """Name a message by its text; a notice of the outbox by what it is."""
     if message["content"].get("name") == "stderr":
-        return "notice: " + message["content"]["text"].split(" ")[0]
+        return "notice: " + str(message["content"]["text"].split(" ")[0])
     return str(message["content"].get("text"))
 
 

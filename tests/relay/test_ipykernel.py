@@ -1,0 +1,92 @@
+"""A real ipykernel over Unix sockets, through a real WebSocket: nothing lost, nothing late."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import statistics
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.websocket import WebSocketClientConnection
+
+from enterprise_gateway.relay import probe
+from enterprise_gateway.relay.codec import V1
+from enterprise_gateway.relay.interfaces import Frame
+from persistence.clock import monotonic
+from tests.fakes.client import read_frame, request_parts
+from tests.relay.test_websocket import connect, gateway
+
+MESSAGES = 20_000
+FLOOD = f"for i in range({MESSAGES}): print(i, flush=True)"
+
+
+def write_connection(folder: Path) -> tuple[dict[str, Any], Path]:
+    ports = {f"{name}_port": number for number, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)}
+    connection = {"transport": "ipc", "ip": str(folder / "k"), "key": "secret", "signature_scheme": "hmac-sha256"}
+    file = folder / "connection.json"
+    file.write_text(json.dumps(connection | ports))
+    return connection | ports, file
+
+
+@pytest.fixture
+async def ipykernel() -> AsyncIterator[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="ipykernel-") as folder:
+        connection, file = write_connection(Path(folder))
+        kernel = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ipykernel_launcher", "-f", str(file), env={**os.environ, "IPYTHONDIR": folder}
+        )
+        try:
+            await probe.kernel_info(connection, timeout_seconds=60)
+            yield connection
+        finally:
+            kernel.send_signal(signal.SIGKILL)
+            await kernel.wait()
+
+
+async def execute(client: WebSocketClientConnection, code: str) -> list[dict[str, Any]]:
+    """Run a cell and return all messages up to its `idle`."""
+    parts = request_parts("execute_request", {"code": code, "silent": False, "store_history": False})
+    msg_id = json.loads(parts[0])["msg_id"]
+    await client.write_message(V1.encode("shell", parts).payload, binary=True)
+    got: list[dict[str, Any]] = []
+    idle = replied = False
+    while not (idle and replied):
+        frame = await client.read_message()
+        assert isinstance(frame, bytes)
+        message = read_frame(Frame(frame, binary=True))
+        if message["parent_header"].get("msg_id") != msg_id:
+            continue
+        got.append(message)
+        idle = idle or message["content"].get("execution_state") == "idle"
+        replied = replied or message["header"]["msg_type"] == "execute_reply"
+    return got
+
+
+async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[str, Any]) -> None:
+    async with gateway() as (server, relay):
+        await relay.bind(ipykernel, 1)
+        async with connect(server) as client, asyncio.timeout(60):
+            messages = await execute(client, FLOOD)
+    outputs = [message["content"]["text"] for message in messages if message["header"]["msg_type"] == "stream"]
+    assert "".join(outputs) == "".join(f"{number}\n" for number in range(MESSAGES))
+    iopub = [message for message in messages if message["channel"] == "iopub"]
+    assert iopub[-1]["content"] == {"execution_state": "idle"}
+
+
+async def test_a_cell_goes_round_in_milliseconds(ipykernel: dict[str, Any]) -> None:
+    async with gateway() as (server, relay):
+        await relay.bind(ipykernel, 1)
+        async with connect(server) as client, asyncio.timeout(60):
+            took = []
+            for _ in range(50):
+                begun = monotonic()
+                await execute(client, "pass")
+                took.append(monotonic() - begun)
+    assert statistics.median(took) < 0.04  # what Nagle alone would cost
