@@ -7,6 +7,7 @@ go through a pidfd that was opened before the start time was compared, so they n
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import select
 import signal
@@ -51,7 +52,11 @@ class DetachedProcess:
     @property
     def ended(self) -> bool:
         """Whether it is dead; a zombie is."""
-        return self._pidfd is None or bool(select.select([self._pidfd], [], [], 0)[0])
+        if self._pidfd is None:
+            return True
+        ready = select.poll()  # unlike `select` it takes descriptors above 1023
+        ready.register(self._pidfd, select.POLLIN)
+        return bool(ready.poll(0))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal. Harmless if it is dead."""
@@ -108,8 +113,10 @@ def find_process(identity: ProcessId) -> DetachedProcess | None:
     """Take hold of the process that `identity` names; None if it is dead."""
     try:
         pidfd = os.pidfd_open(identity.pid)
-    except ProcessLookupError:
-        return None
+    except OSError as error:
+        if error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT):  # gone, or by now the id of a thread
+            return None
+        raise
     if _start_ticks(identity.pid) != identity.start_ticks:
         os.close(pidfd)
         return None
@@ -140,6 +147,7 @@ def start_detached(
                 (os.POSIX_SPAWN_DUP2, gate, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_CLOSE, inherited) for inherited in _inheritable_descriptors()),
             ],
             setsid=True,
             setsigmask=(),
@@ -158,6 +166,18 @@ def start_detached(
     finally:
         os.close(gate)
         os.close(opener)
+
+
+def _inheritable_descriptors() -> list[int]:
+    """List what our own starter left open for all our children: a pipe in a mongod never comes to its end."""
+    found = []
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        try:
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                found.append(descriptor)
+        except OSError:
+            continue  # the one that read the list
+    return found
 
 
 def _own_child(pid: int) -> DetachedProcess:

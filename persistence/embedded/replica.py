@@ -125,7 +125,7 @@ class EmbeddedMongod:
         if process is None:
             while not await self._off_loop(self._supervisor.try_exclusive):
                 await clock.sleep(_SUCCESSION_PAUSE_SECONDS)
-            self._log.warning("The supervisor of mongod is gone: this replica is the supervisor now")
+            self._log.info("The supervisor of mongod has gone: this replica is the supervisor now")
         await self._supervise(process, socket)
 
     async def _supervise(self, process: DetachedProcess | None, socket: Path) -> None:
@@ -172,4 +172,5 @@ def _pause_seconds(failures: int) -> float:
     """The first death is followed by a start at once; each one soon after it doubles the wait."""
     if failures <= 1:
         return 0.0
-    return min(_FIRST_PAUSE_SECONDS * 2.0 ** (failures - 2), _LONGEST_PAUSE_SECONDS)
+    doublings = min(failures - 2, 10)  # far above the longest, far below what a float can't hold
+    return min(_FIRST_PAUSE_SECONDS * 2.0**doublings, _LONGEST_PAUSE_SECONDS)

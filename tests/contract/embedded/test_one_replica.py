@@ -1,5 +1,6 @@
 """A private mongod that one replica uses."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -198,3 +199,18 @@ async def test_a_copy_of_a_data_directory_in_use_gets_a_mongod_of_its_own(
     finally:
         await other.close()
     assert alive(process)
+
+
+@pytest.mark.mongod
+async def test_a_start_that_is_cancelled_leaves_no_mongod_and_no_lock(folders: Folders) -> None:
+    cancelled = folders.embedded()
+    start = asyncio.create_task(cancelled.start())
+    await eventually((folders.data / "mongod.json").exists, "mongod was recorded")
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert not alive(folders.process)
+    await cancelled.close()
+    other = folders.embedded()
+    await other.start()
+    await other.close()
