@@ -13,7 +13,7 @@ from enterprise_gateway.relay import probe
 from persistence import clock
 
 TERMINATE_SECONDS = 2.0
-KILL_SECONDS = 5.0
+KILL_SECONDS = 3.0
 POLL_SECONDS = 0.2
 
 

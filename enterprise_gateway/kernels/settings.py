@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from enterprise_gateway.kernels.ending import KILL_SECONDS, TERMINATE_SECONDS
 from enterprise_gateway.kernels.slots import Limits
 
 
@@ -37,4 +38,4 @@ class KernelSettings:
     @property
     def stop_limit_seconds(self) -> float:
         """How long a stop may be at work before another takes it over: the wait, and the killing, doubled."""
-        return 2 * (self.shutdown_wait_seconds + 10.0)
+        return 2 * (self.shutdown_wait_seconds + TERMINATE_SECONDS + KILL_SECONDS)

@@ -1,0 +1,114 @@
+"""An act whose actor is gone: past its limit, the next request that names the kernel finishes it, on another replica."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+
+import pytest
+
+from tests.cluster.conftest import MakeCluster
+from tests.cluster.replicas import Cluster
+from tests.cluster.rest import Rest
+from tests.cluster.waiting import eventually
+
+LAUNCH_TIMEOUT = {"KERNEL_LAUNCH_TIMEOUT": "2"}  # seconds; an act is overdue after twice as long
+NEVER_READY = "never-ready"
+
+
+def install_kernel_that_is_never_ready(cluster: Cluster) -> None:
+    folder = cluster.folder / ".local/share/jupyter/kernels" / NEVER_READY
+    folder.mkdir(parents=True)
+    argv = ["/bin/sh", "-c", "sleep 600", "{connection_file}"]
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": NEVER_READY, "language": "sh"}))
+
+
+@pytest.fixture
+def pair(make_cluster: MakeCluster) -> Cluster:
+    cluster = make_cluster(EG_SHUTDOWN_WAIT_TIME="1")
+    install_kernel_that_is_never_ready(cluster)
+    cluster.start(2)
+    return cluster
+
+
+async def phase_is(cluster: Cluster, kernel_id: str, phase: str) -> None:
+    await eventually(lambda: cluster.document(kernel_id)["phase"] == phase, f"{kernel_id} is {phase}")
+
+
+async def fails(task: asyncio.Task[object]) -> None:
+    await asyncio.wait({task})
+    task.exception()
+
+
+async def launching(pair: Cluster, rest: Rest) -> tuple[str, asyncio.Task[object]]:
+    """A kernel whose launch on replica 0 has a process and no end."""
+    kernel_id = "0b9a1bd4-1f0e-4b8e-9a41-2f4fd6b6a001"
+    body = {"name": NEVER_READY, "kernel_id": kernel_id, "env": LAUNCH_TIMEOUT}
+    start = asyncio.create_task(rest.request("POST", "/api/kernels", on=0, body=body))
+    await eventually(lambda: pair.kernel_processes(kernel_id), "its process is there")
+    await eventually(lambda: "process" in pair.document(kernel_id), "its process is recorded")
+    return kernel_id, start  # type: ignore[return-value]
+
+
+async def test_a_launch_that_never_answers_is_stopped_at_its_deadline_and_leaves_nothing(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        body = {"name": NEVER_READY, "env": LAUNCH_TIMEOUT}
+        answer = await rest.request("POST", "/api/kernels", on=0, body=body)
+    assert answer.status_code == 504
+    assert "KERNEL_LAUNCH_TIMEOUT" in answer.json()["message"]
+    assert not pair.kernel_processes()
+    (record,) = pair.documents("kernels")
+    assert record["phase"] == "ended"
+
+
+async def test_a_launch_is_stopped_by_a_delete_on_another_replica(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id, start = await launching(pair, rest)
+        await rest.delete(f"/api/kernels/{kernel_id}", on=1)
+        await fails(start)
+    assert not pair.kernel_processes()
+    assert pair.document(kernel_id)["phase"] == "ended"
+
+
+async def test_a_launch_whose_replica_was_killed_is_ended_by_a_delete_on_another(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id, start = await launching(pair, rest)
+        pair.replicas[0].kill()
+        await fails(start)
+        await rest.delete(f"/api/kernels/{kernel_id}", on=1)
+        await rest.get(f"/api/kernels/{kernel_id}", on=1, expect=404)
+    assert not pair.kernel_processes()
+
+
+async def test_a_restart_whose_replica_was_killed_is_tried_once_more_by_another(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id = await rest.start(on=0, env={"KERNEL_LAUNCH_TIMEOUT": "6"})
+        (former,) = pair.kernel_processes(kernel_id)
+        os.kill(former.pid, signal.SIGSTOP)  # so that its end takes long
+        restart = asyncio.create_task(rest.request("POST", f"/api/kernels/{kernel_id}/restart", on=0, body={}))
+        await phase_is(pair, kernel_id, "restarting")
+        pair.replicas[0].kill()
+        await fails(restart)  # type: ignore[arg-type]
+        answer = await rest.post(f"/api/kernels/{kernel_id}/restart", on=1, expect=200)
+        assert answer.json()["execution_state"] == "idle"
+        assert await rest.run(kernel_id, "print(6 * 7)", on=1) == "42"
+        (process,) = pair.kernel_processes(kernel_id)
+        assert process.generation == 3
+        assert process.pid != former.pid
+        await rest.delete(f"/api/kernels/{kernel_id}", on=1)
+
+
+async def test_a_stop_whose_replica_was_killed_is_finished_by_another(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id = await rest.start(on=0)
+        (process,) = pair.kernel_processes(kernel_id)
+        os.kill(process.pid, signal.SIGSTOP)
+        stop = asyncio.create_task(rest.request("DELETE", f"/api/kernels/{kernel_id}", on=0))
+        await phase_is(pair, kernel_id, "stopping")
+        pair.replicas[0].kill()
+        await fails(stop)  # type: ignore[arg-type]
+        await rest.delete(f"/api/kernels/{kernel_id}", on=1)
+        await rest.get(f"/api/kernels/{kernel_id}", on=1, expect=404)
+    assert not pair.kernel_processes()
