@@ -6,7 +6,7 @@ import json
 from typing import Any, ClassVar
 
 from enterprise_gateway.errors import bad_request
-from enterprise_gateway.handlers.base import ApiHandler
+from enterprise_gateway.handlers.json_api import ApiHandler
 from enterprise_gateway.handlers.operations import Operation, Parameter
 
 # The release of jupyter_server whose kernels, sessions and kernelspecs API this is.

@@ -2,7 +2,7 @@
 
 A token comes as `Authorization: token …`, `Authorization: Bearer …` or `?token=…`; any of them that fits is enough.
 Several tokens are good at once, so that one can be replaced without a stop. Without any token configured everybody is
-let in, which is allowed on loopback only (`check_exposure`) and watched by `Host` and `Origin` (`origin.py`).
+let in, which the settings allow on loopback only, and which is watched by `Host` and `Origin` (`origin.py`).
 
 Not promised: that the bearer is who `KERNEL_USERNAME` says. The name is as trustworthy as the token's bearer.
 """
@@ -16,8 +16,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from persistence.errors import ConfigurationError
 
 _SCHEME = re.compile(r"\s*(?:token|bearer)\s+(.*?)\s*", re.IGNORECASE | re.DOTALL)
 
@@ -82,25 +80,6 @@ def given_tokens(headers: Mapping[str, str], query: Mapping[str, Sequence[bytes]
     if found:
         tokens.append(found[1].encode("latin-1", "replace"))
     return [token for token in tokens if token]
-
-
-def check_exposure(ip: str, tokens: Iterable[str]) -> None:
-    """Refuse to serve others than this machine's users without a token.
-
-    Args:
-        ip: The address to be listened on; "" is every address.
-        tokens: The configured tokens.
-
-    Raises:
-        ConfigurationError: It is not a loopback address, and there is no token.
-    """
-    if any(tokens) or is_loopback(ip):
-        return
-    raise ConfigurationError(
-        f"Without a token the gateway listens on loopback only, but ip is {ip or 'every address'!r}. Anybody who "
-        "reaches it could run code as its user. Set EG_AUTH_TOKEN (EnterpriseGatewayApp.auth_token), for instance to "
-        "the output of `openssl rand -hex 32`, or EG_IP=127.0.0.1."
-    )
 
 
 def is_loopback(host: str) -> bool:

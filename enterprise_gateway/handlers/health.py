@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from enterprise_gateway.errors import RETRY_AFTER_SECONDS
-from enterprise_gateway.handlers.base import ApiHandler
+from enterprise_gateway.handlers.json_api import ApiHandler
 from enterprise_gateway.handlers.operations import Operation
 from enterprise_gateway.handlers.services import Check
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from enterprise_gateway.errors import forbidden, not_found
-from enterprise_gateway.handlers.base import ApiHandler
 from enterprise_gateway.handlers.bodies import kernel_id_of, start_request
+from enterprise_gateway.handlers.json_api import ApiHandler
 from enterprise_gateway.handlers.operations import Operation, Parameter
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -16,9 +16,8 @@ IDEMPOTENCY_KEY = Parameter(
     description="Names this request for ever. A repeat with the same key and body gets the same kernel.",
 )
 START_ERRORS = {
-    400: "The body is malformed.",
+    400: "The body is malformed, or there is no such kernelspec.",
     403: "The user may not start this kernel, or a limit is reached.",
-    404: "There is no such kernelspec.",
     409: "The id or key is taken by another request.",
     413: "The body is too long.",
     504: "The kernel did not answer within its launch timeout.",

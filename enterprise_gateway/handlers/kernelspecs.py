@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from enterprise_gateway.errors import forbidden, missing
-from enterprise_gateway.handlers.base import ApiHandler
+from enterprise_gateway.handlers.json_api import ApiHandler
 from enterprise_gateway.handlers.operations import Operation, Parameter
 
 USER = Parameter(

@@ -9,8 +9,8 @@ from tornado.web import Application, url
 
 from enterprise_gateway.handlers.access_log import log_request
 from enterprise_gateway.handlers.api import IdentityHandler, StatusHandler, VersionHandler
-from enterprise_gateway.handlers.base import NotFoundHandler
 from enterprise_gateway.handlers.health import LivenessHandler, ReadinessHandler
+from enterprise_gateway.handlers.json_api import NotFoundHandler
 from enterprise_gateway.handlers.kernels import InterruptHandler, KernelHandler, KernelsHandler, RestartHandler
 from enterprise_gateway.handlers.kernelspecs import KernelSpecHandler, KernelSpecResourceHandler, KernelSpecsHandler
 from enterprise_gateway.handlers.routing import Route

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from enterprise_gateway.errors import missing
-from enterprise_gateway.handlers.base import ApiHandler
 from enterprise_gateway.handlers.bodies import kernel_id_of, session_changes, session_request
+from enterprise_gateway.handlers.json_api import ApiHandler
 from enterprise_gateway.handlers.kernels import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, START_ERRORS, check_listing
 from enterprise_gateway.handlers.operations import Operation
 
@@ -58,7 +58,7 @@ class SessionHandler(ApiHandler):
             summary="Rename a session, or give it another kernel",
             returns="Session",
             body="SessionChanges",
-            errors={**START_ERRORS, 404: "There is no such session or kernelspec."},
+            errors={**START_ERRORS, **NO_SESSION},
             parameters=(IDEMPOTENCY_KEY,),
         ),
         "DELETE": Operation(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from enterprise_gateway.handlers.base import ApiHandler
+from enterprise_gateway.handlers.json_api import ApiHandler
 from enterprise_gateway.handlers.operations import Operation
 from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.handlers.schemas import SCHEMAS

@@ -1,0 +1,152 @@
+"""The base of handlers that take and give JSON: bodies with a type and a limit, answers, withdrawal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from tornado.httputil import HTTPServerRequest
+from tornado.web import stream_request_body
+
+from enterprise_gateway.errors import GatewayError, missing
+from enterprise_gateway.handlers.base import GuardedHandler
+from enterprise_gateway.handlers.bodies import Json, parse_json, wrong_content_type
+
+T = TypeVar("T")
+
+# More than this is not even read to its end: the answer goes out at once and the connection is closed.
+DRAIN_LIMIT_BYTES = 64 << 20
+# What nginx logs for a client that went away; nobody receives it.
+CLIENT_CLOSED_REQUEST = 499
+
+
+@stream_request_body
+class ApiHandler(GuardedHandler):
+    """Takes and gives JSON.
+
+    A body is read to its end before a refusal is answered, and thrown away meanwhile: a connection that is closed with
+    unread bytes is reset, and the client would see that instead of the answer.
+    """
+
+    def __init__(self, application: Any, request: HTTPServerRequest, **kwargs: Any) -> None:
+        super().__init__(application, request, **kwargs)
+        self._chunks = bytearray()
+        self._refusal: GatewayError | None = None
+        self._gone = False
+        self._withdrawable: asyncio.Task[Any] | None = None
+
+    async def prepare(self) -> None:
+        """Check as the base does; a refusal of a request with a body is kept until the body has been read."""
+        try:
+            await super().prepare()
+            self._check_length()
+        except GatewayError as error:
+            if not self._drainable:
+                raise
+            self._refuse(error)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the body, if it is of the right type and within the limit."""
+        if self._refusal is not None:
+            return
+        if not self.gateway.auth.required and wrong_content_type(self.request.headers.get("Content-Type")):
+            self._refuse(_wrong_type())
+        elif len(self._chunks) + len(chunk) > self.gateway.options.max_body_bytes:
+            self._refuse(self._too_large())
+        else:
+            self._chunks += chunk
+
+    def json_body(self) -> Json:
+        """Return the parsed body; None if there is none.
+
+        Raises:
+            GatewayError: 400, it is no JSON.
+        """
+        return parse_json(bytes(self._chunks))
+
+    def reply(self, model: Any, *, status: int = 200, location: str | None = None) -> None:
+        """Answer with `model` as JSON."""
+        self.set_status(status)
+        if location is not None:
+            self.set_header("Location", location)
+        self.finish(json.dumps(model))
+
+    async def until_gone(self, work: Coroutine[Any, Any, T], *, withdraw: bool) -> T:
+        """Do `work`; with `withdraw`, cancel it when the client closes its connection before the answer."""
+        if self._gone and withdraw:
+            work.close()
+            raise _client_gone()
+        task = asyncio.ensure_future(work)
+        self._withdrawable = task if withdraw else None
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if self._gone and current is not None and not current.cancelling():
+                raise _client_gone() from None  # it was `on_connection_close` that cancelled the work, not this handler
+            raise
+        finally:
+            self._withdrawable = None
+
+    def on_connection_close(self) -> None:
+        """Withdraw what the client no longer waits for."""
+        super().on_connection_close()
+        self._gone = True
+        if self._withdrawable is not None:
+            self._withdrawable.cancel()
+
+    def _check_length(self) -> None:
+        if self._declared_length > self.gateway.options.max_body_bytes:
+            raise self._too_large()
+
+    @property
+    def _declared_length(self) -> int:
+        text = self.request.headers.get("Content-Length", "0")
+        if not (text.isascii() and text.isdecimal()):
+            return 0
+        return int(text) if len(text) < 20 else sys.maxsize  # Python itself refuses to read thousands of digits
+
+    @property
+    def _drainable(self) -> bool:
+        # Who says `Expect` has not sent the body yet, and won't when he gets an answer.
+        headers = self.request.headers
+        comes = (self._declared_length > 0 or "Transfer-Encoding" in headers) and "Expect" not in headers
+        return comes and self._declared_length <= DRAIN_LIMIT_BYTES
+
+    def _too_large(self) -> GatewayError:
+        limit = self.gateway.options.max_body_bytes
+        return GatewayError(
+            413, "Request Entity Too Large", f"The body is longer than this gateway's limit of {limit} bytes."
+        )
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Let the method that tornado calls after the body raise `error`."""
+        self._refusal = error
+        self._chunks.clear()
+        setattr(self, (self.request.method or "get").lower(), self._raise_refusal)
+
+    async def _raise_refusal(self, *_: str, **__: str) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+
+
+class NotFoundHandler(ApiHandler):
+    """Answers every address that no route knows; only to those who may ask."""
+
+    async def prepare(self) -> None:
+        """Say 404, after the checks."""
+        await super().prepare()
+        if self._refusal is None and self.request.method != "OPTIONS":
+            self._refuse(missing("There is nothing at this address. The routes are listed at api/swagger.json."))
+
+
+def _wrong_type() -> GatewayError:
+    # A page of another origin can send other types without asking first.
+    return GatewayError(415, "Unsupported Media Type", "The body must be sent as Content-Type: application/json.")
+
+
+def _client_gone() -> GatewayError:
+    return GatewayError(CLIENT_CLOSED_REQUEST, "Client closed request", "The client went away before the answer.")
