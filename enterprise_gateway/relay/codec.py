@@ -96,6 +96,8 @@ class LegacyFraming:
 
     def decode(self, message: str | bytes) -> ClientMessage:
         """Read a client's frame; its JSON is parsed and written anew, part by part."""
+        if isinstance(message, str) and message.startswith("\0"):
+            message = message.encode()  # jupyter_server's gateway client passes binary frames on as text
         text, buffers = (message, []) if isinstance(message, str) else _unpack_buffers(message)
         found = _parse(text)
         if not isinstance(found, dict):

@@ -31,6 +31,26 @@ async def test_a_session_that_connects_again_takes_over(bound: Relay, kernel: Fa
     assert bound.client_count == 1
 
 
+async def test_a_long_cell_is_answered_to_the_session_on_another_replica(
+    new_relay: NewRelay, kernel: FakeKernel
+) -> None:
+    former, newer = new_relay(RelayOptions()), new_relay(RelayOptions())
+    for relay in (former, newer):
+        await relay.bind(kernel.connection, 1)
+    client = attach(former, session_id="one")
+    kernel.hold()
+    client.send("execute_request", msg_id="long")
+    await kernel.received("execute_request")
+    second = attach(newer, session_id="one")
+    second.send("interrupt_request", channel="control")
+    second.send("kernel_info_request")  # waits behind the cell, and shows that the new socket stands
+    await second.sink.until(lambda sink: sink.of_type("interrupt_reply"))
+    kernel.resume()
+    (reply,) = await second.sink.until(lambda sink: sink.of_type("execute_reply"))
+    assert reply["parent_header"]["msg_id"] == "long"
+    assert not client.sink.of_type("execute_reply")
+
+
 async def test_a_superseded_client_is_deaf_and_mute(bound: Relay, kernel: FakeKernel) -> None:
     former = attach(bound, session_id="one")
     newer = attach(bound, session_id="one")

@@ -153,6 +153,13 @@ def test_json_nested_too_deep_is_malformed() -> None:
         LEGACY.decode("[" * 100_000)
 
 
+def test_a_binary_frame_that_jupyter_server_passed_on_as_text_is_read() -> None:
+    sent = {"header": {"msg_id": "1", "msg_type": "comm_msg"}, "parent_header": {}, "metadata": {}, "channel": "shell"}
+    content = {"pad": "x" * 150}  # so that the offsets happen to be UTF-8
+    frame = serialize_binary_message({**sent, "content": content, "buffers": [b"abc"]})
+    assert JUPYTER_SERVER.decode(frame.decode()).parts[4:] == [b"abc"]
+
+
 def test_a_lone_surrogate_reaches_the_kernel_as_it_was_spelt() -> None:
     text = '{"header": {"msg_id": "1", "msg_type": "execute_request"}, "content": {"code": "\\ud800"}}'
     assert LEGACY.decode(text).parts[3] == b'{"code": "\\ud800"}'
