@@ -23,6 +23,7 @@ from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.handlers.services import Channels, Check, GatewayServices, Model
 from enterprise_gateway.kernels.requests import StartRequest
 from enterprise_gateway.sessions.requests import SessionChanges, SessionRequest
+from persistence import clock
 
 KERNEL_ID = "11111111-2222-3333-4444-555555555555"
 OTHER_ID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -238,4 +239,4 @@ async def soon(condition: Callable[[], bool] | Awaitable[Any]) -> None:
             await condition
             return
         while not condition():
-            await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=0.005)
+            await clock.sleep(0.005)

@@ -9,7 +9,10 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketHandler, websocket_connect
 
 from enterprise_gateway.handlers.base import GuardedHandler
+from enterprise_gateway.handlers.json_api import ApiHandler
 from enterprise_gateway.handlers.routing import Route
+from enterprise_gateway.handlers.services import Model
+from enterprise_gateway.sessions.requests import SessionRequest
 from tests.unit.handlers.server import KERNEL_ID, Server, error_of, serving, soon
 
 
@@ -31,6 +34,21 @@ async def waiting(server: Server) -> AsyncIterator[Server]:
     server.kernels.gate = asyncio.Event()
     yield server
     server.kernels.gate.set()
+
+
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> asyncio.Event:
+    """Set when the server has seen a client go away in the middle of a request."""
+    caplog.set_level("INFO")
+    seen = asyncio.Event()
+    real = ApiHandler.on_connection_close
+
+    def on_connection_close(self: ApiHandler) -> None:
+        real(self)
+        seen.set()
+
+    monkeypatch.setattr(ApiHandler, "on_connection_close", on_connection_close)
+    return seen
 
 
 @pytest.mark.parametrize(
@@ -152,20 +170,64 @@ async def test_a_client_that_goes_away_withdraws_its_launch(waiting: Server) -> 
 @pytest.mark.parametrize(
     ("headers", "body"), [("Idempotency-Key: k\r\n", b"{}"), ("", b'{"kernel_id": "%s"}' % KERNEL_ID.encode())]
 )
-async def test_a_client_that_can_come_back_withdraws_nothing(waiting: Server, headers: str, body: bytes) -> None:
+async def test_a_client_that_can_come_back_withdraws_nothing(
+    waiting: Server, gone: asyncio.Event, headers: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     _, writer = await send(waiting, post("/api/kernels", headers=headers, body=body))
     await soon(waiting.kernels.begun.wait())
     writer.close()
-    await writer.wait_closed()
-    await waiting.ask("GET", "/api")  # the server has had time to see the end of the connection
+    await soon(gone.wait())
+    assert waiting.kernels.gate is not None
+    waiting.kernels.gate.set()
+    await soon(lambda: "201 POST /api/kernels" in caplog.text)
     assert not waiting.kernels.withdrawn.is_set()
+    assert not [entry for entry in caplog.records if entry.levelname == "ERROR"]
 
 
-async def test_a_client_that_goes_away_before_its_body_is_whole_starts_nothing(server: Server) -> None:
+async def test_a_session_is_withdrawn_like_a_kernel(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, withdrawn = asyncio.Event(), asyncio.Event()
+
+    async def create(request: SessionRequest) -> Model:
+        opening.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            withdrawn.set()
+        return {}
+
+    monkeypatch.setattr(server.sessions, "create", create)
+    _, writer = await send(server, post("/api/sessions", body=b'{"path": "a", "type": "notebook"}'))
+    await soon(opening.wait())
+    writer.close()
+    await soon(withdrawn.wait())
+
+
+async def test_a_restart_goes_on_without_its_client(
+    server: Server, gone: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restarting, go_on, restarted = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def restart(kernel_id: str) -> Model:
+        restarting.set()
+        await go_on.wait()
+        restarted.set()
+        return {}
+
+    monkeypatch.setattr(server.kernels, "restart", restart)
+    _, writer = await send(server, post(f"/api/kernels/{KERNEL_ID}/restart"))
+    await soon(restarting.wait())
+    writer.close()
+    await soon(gone.wait())
+    go_on.set()
+    await soon(restarted.wait())
+
+
+async def test_a_client_that_goes_away_before_its_body_is_whole_starts_nothing(
+    server: Server, gone: asyncio.Event
+) -> None:
     _, writer = await send(server, post("/api/kernels")[:-1])
     writer.close()
-    await writer.wait_closed()
-    await server.ask("GET", "/api")
+    await soon(gone.wait())
     assert server.kernels.asked == []
 
 
