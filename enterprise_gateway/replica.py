@@ -87,7 +87,7 @@ class Replica:
         Returns:
             How many kernels it has left running.
         """
-        self.draining = True
+        self.draining = self.parts.work.closed = True
         deadline = clock.Deadline(self.rhythm.drain_timeout_seconds)
         await self._try("say that it drains", self.membership.drain())
         await self._finish_acts(deadline)

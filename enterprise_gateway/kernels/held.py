@@ -65,7 +65,8 @@ class HeldKernel:
 
     def pause(self, status: str) -> None:
         """Another generation is coming: clients are told, what they had asked is answered `aborted`."""
-        self.manager = self.connection = None
+        self.release()
+        self._let_go()
         self.relay.unbind(status)
         self.activity.new_generation(None)
 
@@ -79,7 +80,14 @@ class HeldKernel:
     def end(self, reason: str | None) -> None:
         """The kernel is gone: its clients are told, nothing is watched any more."""
         self.release()
+        self._let_go()
         self.relay.end("dead", reason)
+
+    def _let_go(self) -> None:
+        """Give back the descriptors of the generation that was served."""
+        if self.manager is not None:
+            self.manager.close()
+        self.manager = self.connection = None
 
     # The relay's listener
 

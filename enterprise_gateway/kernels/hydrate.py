@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from enterprise_gateway.errors import unavailable
+from enterprise_gateway.errors import GatewayError, unavailable
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.managers import ProcessGone
 from enterprise_gateway.kernels.ownership import Ownership
@@ -42,9 +42,18 @@ class Hydrator:
             GatewayError: 503, it can't be reached from here, or its process is gone and its owner has yet to say so.
         """
         held = self.hold(record.kernel_id)
-        async with held.hydrating:
-            await self._serve(held, record)
+        try:
+            async with held.hydrating:
+                await self._serve(held, record)
+        except GatewayError:
+            self._forget(held)
+            raise
         return held
+
+    def _forget(self, held: HeldKernel) -> None:
+        """What can't be reached from here is not held, so that it is not tried again with every beat."""
+        if not held.generation and not held.relay.client_count and not held.hydrating.locked():
+            self._parts.held.drop(held.kernel_id)
 
     async def _serve(self, held: HeldKernel, record: KernelRecord) -> None:
         if record.phase != Phase.RUNNING.value:

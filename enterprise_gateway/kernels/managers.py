@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from logging import Logger, LoggerAdapter
 from typing import Any
 
+import zmq
 import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec
+from traitlets import TraitError
 
 from culling.membership import Membership
 from enterprise_gateway.errors import GatewayError, unavailable
@@ -19,7 +21,6 @@ from enterprise_gateway.kernels.kernel_manager import (
     GatewayKernelManager,
     provisioner_name,
     spec_from,
-    spec_to_mapping,
 )
 from enterprise_gateway.kernels.launch_env import LaunchIdentity, build_env, working_directory
 from enterprise_gateway.kernels.settings import KernelSettings
@@ -32,6 +33,8 @@ from persistence.documents import KernelRecord, Step
 from persistence.errors import SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
 
+# What a kernelspec, a full disk, too few descriptors or a foreign provisioner may raise while a kernel is brought up.
+LAUNCH_ERRORS = (ProvisioningError, OSError, ValueError, TraitError, zmq.ZMQError)
 INTERRUPT_SECONDS = 5.0
 OBITUARY_LINES = 12
 
@@ -86,14 +89,6 @@ class Managers:
         return self._local.host.id
 
     # What a record holds
-
-    def spec_document(self, name: str, spec: KernelSpec) -> dict[str, Any]:
-        """Return a kernelspec as a record keeps it."""
-        return spec_to_mapping(spec, name)
-
-    def provisioner_name(self, spec: KernelSpec) -> str:
-        """Name the provisioner that a kernelspec asks for."""
-        return provisioner_name(spec)
 
     def seal(self, kernel_id: str, value: Mapping[str, Any]) -> bytes:
         """Seal a secret with a key that all live replicas have.
@@ -157,7 +152,7 @@ class Managers:
         try:
             await manager.prepare(env=environment, cwd=cwd)
             await manager.launch()
-        except (ProvisioningError, OSError) as error:
+        except LAUNCH_ERRORS as error:
             await self.abandon(manager)
             raise LaunchFailed(cannot_launch(error)) from error
         return manager

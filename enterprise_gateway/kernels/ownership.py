@@ -70,7 +70,10 @@ class Ownership:
         if held.connection is None:
             return
         held.activity.probed("busy")
-        answer = await probe.kernel_info(held.connection, channel="shell", timeout_seconds=PROBE_SECONDS)
+        try:
+            answer = await probe.kernel_info(held.connection, channel="shell", timeout_seconds=PROBE_SECONDS)
+        except TimeoutError:
+            return
         if held.generation == generation:
             held.activity.probed("idle")
             held.activity.learned(answer)

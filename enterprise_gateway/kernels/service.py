@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from enterprise_gateway.errors import conflict, not_found
+from enterprise_gateway.errors import conflict, not_found, unavailable
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
 from enterprise_gateway.kernels.models import kernel_model
@@ -41,6 +41,7 @@ class KernelService:
 
     async def start(self, request: StartRequest) -> dict[str, Any]:
         """Start a kernel, or find the one that this request has started before."""
+        self._check_open()
         return self._model(await self._starts.start(request))
 
     async def list_models(self) -> list[dict[str, Any]]:
@@ -76,6 +77,7 @@ class KernelService:
         Raises:
             GatewayError: 404 gone; 409 starting or being shut down; 503 out of reach; 500 or 504 it did not come up.
         """
+        self._check_open()
         return self._model(await self._restarts.restart(await self.live_record(kernel_id)))
 
     async def shutdown(self, kernel_id: str) -> None:
@@ -143,6 +145,10 @@ class KernelService:
         if record.phase == Phase.STOPPING.value:
             raise conflict("The kernel is being shut down.", "Kernel is being shut down")
         return await self._hydrator.hydrate(record)
+
+    def _check_open(self) -> None:
+        if self._parts.work.closed:
+            raise unavailable("This replica is being stopped; another one serves you. Try again.", "Gateway is stopping")
 
     def _model(self, record: KernelRecord) -> dict[str, Any]:
         return kernel_model(record, self._parts.membership.gone)

@@ -1,29 +1,23 @@
 """Starting a kernel for a client: its record first, then the launch; a repeat of a request finds its first one's.
 
-The launch is a task of its own. A client who goes away withdraws it, unless he can come back for it by an id or a key.
+The start is a task of its own. A client who goes away withdraws it, unless he can come back for it by an id or a key.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
-from uuid import uuid4
 
 from jupyter_client.kernelspec import KernelSpec
 
 from enterprise_gateway.authorization import UserPolicy
 from enterprise_gateway.errors import GatewayError, bad_request, conflict
+from enterprise_gateway.kernels.acts import ActLost
 from enterprise_gateway.kernels.kernel_manager import refuse_process_proxies
 from enterprise_gateway.kernels.launch_env import filter_request_env
 from enterprise_gateway.kernels.parts import KernelParts
-from enterprise_gateway.kernels.requests import (
-    KERNEL_ID_ENV,
-    StartRequest,
-    launch_timeout_seconds,
-    stable_env,
-)
+from enterprise_gateway.kernels.records import Wanted, new_record
+from enterprise_gateway.kernels.requests import StartRequest, launch_timeout_seconds, stable_env
 from enterprise_gateway.kernels.slots import insert_within_limits
 from enterprise_gateway.kernels.starting import StartActs
 from enterprise_gateway.kernels.takeover import Takeover
@@ -32,9 +26,9 @@ from enterprise_gateway.kernels.work import Work
 from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.provisioners.errors import ProcessProxyUnsupported
 from persistence import clock, steps
-from persistence.documents import KernelRecord, RequestDoc
-from persistence.errors import DuplicateKey, StaleWrite, StoreUnavailable
-from persistence.phases import Phase, Target
+from persistence.documents import KernelRecord
+from persistence.errors import DuplicateKey, StoreUnavailable
+from persistence.phases import Phase
 
 # A lost race for an id or a key is looked at again; each turn finds what the winner wrote.
 RACES = 10
@@ -59,25 +53,37 @@ class Starts:
             GatewayError: 400 unknown kernelspec or bad timeout; 403 a user's or a limit's; 409 the id or key is another
                 request's; 500 it did not come up; 504 not in time.
         """
+        wanted = await self._wanted(request)
+        work = Work(kernel_id="")
+        # A write that is cancelled is made all the same: so what began to write goes on, and is told to stop instead.
+        task = self._parts.background.act("start of a kernel", self._find_or_launch(wanted, work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not request.repeatable:
+                work.stop.set()
+            raise
+
+    async def _wanted(self, request: StartRequest) -> Wanted:
         name, spec = await self._specs.resolve(request.name)
         self._users.check(request.username, spec.display_name, spec.metadata)
         refuse_unlaunchable(spec, name)
         env = filter_request_env(request.env, client_envs=self._parts.settings.client_envs)
         seconds = launch_timeout_seconds(env, self._parts.settings.launch_timeout_seconds)
         deadline = clock.Deadline(seconds, since=request.arrived_boottime)
+        return Wanted(request=request, name=name, spec=spec, env=env, timeout_seconds=seconds, deadline=deadline)
+
+    async def _find_or_launch(self, wanted: Wanted, work: Work) -> KernelRecord:
         for _ in range(RACES):
-            former = await self._former(request)
+            former = await self._former(wanted.request)
             if former is not None and former.live:
-                return await self._repeat(former, request, name=name, env=env, deadline=deadline)
-            self._check_reuse(former, request)
-            anew = self._record(request, name=name, spec=spec, env=env, seconds=seconds, deadline=deadline)
-            if former is not None and anew.request.key is None:
-                anew = replace(anew, request=replace(anew.request, key=former.request.key))
+                return await self._repeat(former, wanted)
+            self._check_reuse(former, wanted.request)
             try:
-                record = await self._insert(anew, former)
-            except (DuplicateKey, StaleWrite):
+                record = await self._insert(wanted, former)
+            except (DuplicateKey, ActLost):
                 continue
-            return await self._launch(record, request, deadline)
+            return await self._launch(record, wanted, work)
         raise conflict("Others use the same kernel id or Idempotency-Key at the same time; try again.")
 
     async def _former(self, request: StartRequest) -> KernelRecord | None:
@@ -104,22 +110,16 @@ class Starts:
         if former.request.key is not None and request.idempotency_key is not None:
             raise id_taken(former.kernel_id)  # the record can remember one key, and each names one request for ever
 
-    async def _repeat(
-        self,
-        record: KernelRecord,
-        request: StartRequest,
-        *,
-        name: str,
-        env: Mapping[str, str],
-        deadline: clock.Deadline,
-    ) -> KernelRecord:
+    async def _repeat(self, record: KernelRecord, wanted: Wanted) -> KernelRecord:
         """Answer a repeat with the kernel of the first request, when that is ready."""
-        same = (record.username, record.kernel_name, record.request.path) == (request.username, name, request.path)
-        if not same or stable_env(self._parts.managers.request_env(record)) != stable_env(env):
+        asked = (wanted.request.username, wanted.name, wanted.request.path)
+        if (record.username, record.kernel_name, record.request.path) != asked:
             raise id_taken(record.kernel_id)
-        if not self._parts.settings.answer_before_ready:
-            record = await self._settled(record, deadline)
-        return record
+        if stable_env(self._parts.managers.request_env(record)) != stable_env(wanted.env):
+            raise id_taken(record.kernel_id)
+        if self._parts.settings.answer_before_ready:
+            return record
+        return await self._settled(record, wanted.deadline)
 
     async def _settled(self, record: KernelRecord, deadline: clock.Deadline) -> KernelRecord:
         """Wait until the first request's launch is over; finish it where its actor has left it."""
@@ -138,48 +138,17 @@ class Starts:
             raise GatewayError(504, "Kernel did not start in time", "The kernel is still starting. Try again.")
         return found
 
-    def _record(
-        self,
-        request: StartRequest,
-        *,
-        name: str,
-        spec: KernelSpec,
-        env: Mapping[str, str],
-        seconds: float,
-        deadline: clock.Deadline,
-    ) -> KernelRecord:
-        kernel_id = request.kernel_id or str(uuid4())
-        now = self._parts.store.clock.latest_now()
-        act = self._parts.acts.new_act()
-        return KernelRecord(
-            kernel_id=kernel_id,
-            kernel_name=name,
-            username=request.username,
-            phase=Phase.QUEUED.value,
-            target=Target.RUNNING.value,
-            generation=1,
-            act=act,
-            owner=act.replica,
-            execution_state="starting",
-            last_activity=now,
-            kernelspec=self._parts.managers.spec_document(name, spec),
-            provisioner_name=self._parts.managers.provisioner_name(spec),
-            request=RequestDoc(
-                path=request.path,
-                env=self._parts.managers.seal(kernel_id, {**env, KERNEL_ID_ENV: kernel_id}),
-                key=request.idempotency_key,
-                deadline=now + timedelta(seconds=max(0.0, deadline.remaining_seconds)),
-                has_id=request.kernel_id is not None,
-                launch_timeout_seconds=seconds,
-            ),
-            created_at=now,
-        )
+    async def _insert(self, wanted: Wanted, former: KernelRecord | None) -> KernelRecord:
+        anew = new_record(wanted, self._parts)
+        if former is not None and anew.request.key is None:
+            # The ended one's key names its request for ever, also when its id is used again.
+            anew = replace(anew, request=replace(anew.request, key=former.request.key))
 
-    async def _insert(self, anew: KernelRecord, former: KernelRecord | None) -> KernelRecord:
         async def insert(record: KernelRecord) -> KernelRecord:
-            if former is not None and former.kernel_id == record.kernel_id:
-                return await self._parts.store.kernels.apply(steps.revive(former, record))
-            return await self._insert_surely(record)
+            if former is None or record.act is None:
+                return await self._insert_surely(record)
+            step = steps.revive(former, record)
+            return await self._parts.acts.claim(step, record.act, give_up=wanted.deadline)
 
         return await insert_within_limits(self._parts.store.kernels, anew, self._parts.settings.limits, insert)
 
@@ -193,20 +162,13 @@ class Starts:
                 raise
         return record
 
-    async def _launch(self, record: KernelRecord, request: StartRequest, deadline: clock.Deadline) -> KernelRecord:
-        work = Work(kernel_id=record.kernel_id)
+    async def _launch(self, record: KernelRecord, wanted: Wanted, work: Work) -> KernelRecord:
+        work.kernel_id = record.kernel_id
         task = self._parts.background.act(
-            f"launch of kernel {record.kernel_id}", self._acts.launch(record, work, deadline)
+            f"launch of kernel {record.kernel_id}", self._acts.launch(record, work, wanted.deadline)
         )
         self._parts.work.add(work, task)
-        if self._parts.settings.answer_before_ready:
-            return record
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not request.repeatable:
-                work.stop.set()
-            raise
+        return record if self._parts.settings.answer_before_ready else await task
 
 
 def id_taken(kernel_id: str) -> GatewayError:

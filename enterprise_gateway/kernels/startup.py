@@ -18,12 +18,11 @@ from enterprise_gateway.kernels import ending
 from enterprise_gateway.kernels.acts import ActLost, Acts, holds
 from enterprise_gateway.kernels.admission import Withdrawn
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
-from enterprise_gateway.kernels.managers import LaunchFailed, Managers, cannot_launch
-from enterprise_gateway.provisioners.errors import ProvisioningError
+from enterprise_gateway.kernels.managers import LAUNCH_ERRORS, LaunchFailed, Managers, cannot_launch
 from enterprise_gateway.relay import probe
 from persistence import clock, steps
 from persistence.documents import KernelRecord
-from persistence.errors import PersistenceError
+from persistence.errors import PersistenceError, SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.phases import Phase
 
@@ -68,10 +67,10 @@ class Startup:
             await manager.open()
             kernel_info = await self._ready(manager, deadline, stop)
             running = await self._mark_running(stored, kernel_info, deadline)
-        except ProvisioningError as error:
+        except (*LAUNCH_ERRORS, SealingKeyMissing) as error:
             await self._end_own(manager)
             raise LaunchFailed(cannot_launch(error)) from error
-        except (LaunchFailed, Withdrawn, ActLost, PersistenceError, GatewayError):
+        except (LaunchFailed, Withdrawn, ActLost, PersistenceError):
             await self._end_own(manager)
             raise
         manager.started()

@@ -22,9 +22,14 @@ class Work:
 
 
 class WorkAtHand:
-    """The acts at work, by kernel."""
+    """The acts at work, by kernel.
+
+    Attributes:
+        closed: No act that brings a kernel up is begun any more: the replica is leaving.
+    """
 
     def __init__(self) -> None:
+        self.closed = False
         self._work: dict[str, Work] = {}
 
     def add(self, work: Work, task: asyncio.Task[object]) -> None:
