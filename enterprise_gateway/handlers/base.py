@@ -86,7 +86,7 @@ class GuardedHandler(RequestHandler):
         if not options.allow_remote_access and not origin.host_allowed(host, options.allowed_hosts):
             raise forbidden(
                 f"Without a token this gateway answers only to names of this machine, not to {host[:200]!r}. "
-                "Set EG_AUTH_TOKEN, or allow this name.",
+                "Set EG_AUTH_TOKEN, or add this name to EG_LOCAL_HOSTNAMES.",
                 "Host not allowed",
             )
         if not origin.origin_allowed(self._origin, host, options.cors):
