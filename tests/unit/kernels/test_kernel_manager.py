@@ -165,6 +165,25 @@ async def test_another_process_takes_a_kernel_over(make: Make, settings: LocalSe
     assert await local(manager).wait(10) is not None
 
 
+async def test_a_kernel_outlives_the_kill_of_its_launcher_and_is_taken_over(
+    make: Make, settings: LocalSettings
+) -> None:
+    arguments = [str(settings.directories.root), json.dumps(spec_to_mapping(IPYKERNEL, "test")), json.dumps(ENV)]
+    launcher = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.unit.kernels.launcher", *arguments, stdout=subprocess.PIPE
+    )
+    assert launcher.stdout is not None
+    info, connection = json.loads(await asyncio.wait_for(launcher.stdout.readline(), 60))
+    launcher.kill()
+    await launcher.communicate()  # to the end of its pipe, so that this is closed
+    manager = make(IPYKERNEL)
+    await manager.restore(info, connection)
+    client = await client_of(manager)
+    assert await output(client, "print(6 * 7)") == "42\n"
+    client.stop_channels()
+    assert not (await local(manager).end(5)).known  # its parent, who would know, is dead
+
+
 async def test_a_kernel_by_tcp_is_encrypted_where_its_spec_says_that_it_can(make: Make) -> None:
     argv = [
         sys.executable,
