@@ -86,9 +86,15 @@ class Replica:
         self.process.kill()
         self.process.wait()
 
-    def leave(self) -> None:
+    def begin_to_leave(self) -> None:
         self.process.terminate()
+
+    def wait_until_left(self) -> None:
         assert self.process.wait(30) == 0, self.log
+
+    def leave(self) -> None:
+        self.begin_to_leave()
+        self.wait_until_left()
 
     def end(self) -> None:
         self.kill()

@@ -93,6 +93,7 @@ async def test_supervisor_and_mongod_killed_together_leave_the_survivor_its_uri(
     supervisor = start_replica()
     uri = supervisor.wait_for_uri()
     await note(uri, "before")
+    folders.runtime = folders.root / "elsewhere"  # where the survivor would put the socket by itself
     start_replica().started()
     former = folders.process
     supervisor.kill()
@@ -116,9 +117,9 @@ def test_mongod_goes_on_until_the_last_replica_has_left(start_replica: Callable[
 def test_replicas_that_leave_together_stop_mongod(start_replica: Callable[[], Replica], folders: Folders) -> None:
     replicas = [start_replica().started() for _ in range(3)]
     for each in replicas:
-        each.process.terminate()
+        each.begin_to_leave()
     for each in replicas:
-        each.leave()
+        each.wait_until_left()
     assert not alive(folders.process)
 
 
