@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,10 @@ async def test_it_listens_on_one_socket_of_its_user_alone_and_on_no_port(
 
 def _ports(pid: int) -> set[str]:
     """The local addresses of all internet sockets of a process."""
-    links = [os.readlink(descriptor) for descriptor in Path(f"/proc/{pid}/fd").iterdir()]
-    inodes = {link.removeprefix("socket:[").removesuffix("]") for link in links}
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed since it was listed; those that listen stay open
+            inodes.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
     tables = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6", "udp", "udp6")]
     rows = [row.split() for table in tables for row in table.splitlines()[1:]]
     return {row[1] for row in rows if row[9] in inodes}
