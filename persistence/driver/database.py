@@ -13,7 +13,7 @@ from persistence.driver import failures
 from persistence.driver.availability import Availability
 from persistence.driver.backend import Backend
 from persistence.driver.collection import Collection
-from persistence.errors import StoreUnavailable
+from persistence.errors import PersistenceError, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -118,6 +118,16 @@ class Database:
             raise
 
     async def _bounded(self, what: str, operation: Callable[[], Awaitable[T]], seconds: float) -> T:
+        before = _cancellations()
+        try:
+            result = await self._mapped(what, operation, seconds)
+        except PersistenceError:
+            _pass_on_cancellation(before)
+            raise
+        _pass_on_cancellation(before)
+        return result
+
+    async def _mapped(self, what: str, operation: Callable[[], Awaitable[T]], seconds: float) -> T:
         try:
             # The client's `timeoutMS` comes first. This holds where it does not reach: a name that is being resolved.
             async with asyncio.timeout(seconds):
@@ -126,3 +136,18 @@ class Database:
             raise StoreUnavailable(f"{what}: the database gave no answer within {seconds:g} s") from error
         except failures.FAILURES as error:
             raise failures.translate(what, error) from error
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _pass_on_cancellation(before: int) -> None:
+    """Raise the cancellation that came during an operation and was swallowed by it.
+
+    PyMongo sends through `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes when what it
+    waits for is done (https://github.com/python/cpython/issues/86296). A loop of operations would then never end.
+    """
+    if _cancellations() > before:
+        raise asyncio.CancelledError

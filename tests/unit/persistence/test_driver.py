@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 
@@ -269,6 +270,37 @@ async def test_a_cancelled_operation_is_cancelled_and_no_outage(database: Databa
     reading.cancel()
     await asyncio.wait({reading})
     assert reading.cancelled()
+    assert database.available
+
+
+@pytest.mark.parametrize("failure", [None, pymongo_errors.OperationFailure("x", 9)])
+async def test_a_cancellation_that_the_client_swallows_is_passed_on(
+    database: Database, failure: Exception | None
+) -> None:
+    begun = asyncio.Event()
+
+    async def swallow() -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        if failure is not None:
+            raise failure
+
+    running = asyncio.create_task(database.run("swallow", swallow))
+    await begun.wait()
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+
+
+async def test_an_outer_timeout_that_the_client_swallows_is_passed_on(database: Database) -> None:
+    async def swallow() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await database.run("swallow", swallow)
     assert database.available
 
 
