@@ -10,8 +10,13 @@ from pathlib import Path
 import nbformat
 from playwright.async_api import Locator, Page, expect
 
-PATIENCE_MS = 15_000  # a cold start of a kernel, beside a browser, on two busy cores
-SETTINGS = {"@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False}}
+PATIENCE_MS = 45_000  # a cold start of a kernel, beside a browser, on two busy cores
+SETTINGS: dict[str, dict[str, object]] = {
+    # It asks nothing at its first start, and looks for nothing on the net.
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # Not one second: a kernel's first completion takes longer on a busy machine.
+    "@jupyterlab/completer-extension/manager": {"providerTimeout": 20_000},
+}
 
 
 def write_notebook(path: Path, cells: Sequence[str]) -> None:
@@ -24,7 +29,7 @@ def write_notebook(path: Path, cells: Sequence[str]) -> None:
 
 
 def write_settings(config: Path) -> None:
-    """Write the user's settings: JupyterLab asks nothing at its first start, and looks for nothing on the net."""
+    """Write the user's settings of JupyterLab."""
     for name, values in SETTINGS.items():
         path = config / "lab" / "user-settings" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,9 +43,10 @@ class LabPage:
         self.page = page
         self._url = url
 
-    async def open(self, notebook: str, *, kernel: str = "Idle") -> None:
+    async def open(self, notebook: str, *, kernel: str = "Idle", workspace: str = "") -> None:
         """Open the notebook in a workspace of its own, and wait for its kernel to be `kernel` ("" does not wait)."""
-        await self.page.goto(f"{self._url}/lab/workspaces/{Path(notebook).stem}/tree/{notebook}?reset")
+        workspace = workspace or Path(notebook).stem
+        await self.page.goto(f"{self._url}/lab/workspaces/{workspace}/tree/{notebook}?reset")
         await expect(self.cells.first).to_be_visible(timeout=PATIENCE_MS)
         if kernel:
             await self.kernel_is(kernel)
@@ -52,6 +58,15 @@ class LabPage:
     @property
     def dialog(self) -> Locator:
         return self.page.locator(".jp-Dialog")
+
+    @property
+    def kernel_name(self) -> Locator:
+        """The name beside the circle, above the notebook."""
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Toolbar-kernelName")
+
+    def tab(self, name: str) -> Locator:
+        """JupyterLab's own tab of a document."""
+        return self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tabLabel").get_by_text(name, exact=True)
 
     async def kernel_is(self, state: str) -> None:
         """Wait for the status bar to say `state` of the kernel, as "Idle".
@@ -71,6 +86,13 @@ class LabPage:
         await self.cells.nth(index).locator(".jp-InputArea-editor").click()
         await self.page.keyboard.press("Control+a")
         await self.page.keyboard.insert_text(source)
+
+    async def complete(self, offered: str) -> None:
+        """Press Tab in the cell that is being written, and Enter when `offered` is in the list."""
+        await expect(self.page.locator(".jp-mod-completer-enabled")).to_be_attached(timeout=PATIENCE_MS)
+        await self.page.keyboard.press("Tab")
+        await expect(self.page.locator(".jp-Completer-item.jp-mod-active")).to_contain_text(offered, timeout=PATIENCE_MS)
+        await self.page.keyboard.press("Enter")
 
     def output(self, index: int) -> Locator:
         return self.cells.nth(index).locator(".jp-OutputArea")
@@ -97,8 +119,3 @@ class LabPage:
         """Press the dialog's own button, and see the dialog go."""
         await self.dialog.locator(".jp-mod-accept").click()
         await expect(self.dialog).to_have_count(0)
-
-    async def kernel_ids(self) -> list[str]:
-        """The kernels that JupyterLab's server lists."""
-        answer = await self.page.request.get(f"{self._url}/api/kernels")
-        return [kernel["id"] for kernel in json.loads(await answer.text())]

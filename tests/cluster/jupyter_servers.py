@@ -32,6 +32,7 @@ def start_jupyter(
     *,
     gateway_url: str | None,
     gateway_token: str = "",
+    token: str = "",
     options: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
 ) -> ServerProcess:
@@ -42,13 +43,14 @@ def start_jupyter(
         folder: Its root directory, home and settings.
         gateway_url: The gateway its kernels run on; None runs them itself.
         gateway_token: What it shows the gateway.
+        token: What its own clients show; without one, it takes a POST from pages of its own only.
         options: More command line options.
         env: More environment; `KERNEL_*` names are what it sends along with each start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [sys.executable, "-m", "jupyter", kind, "--no-browser", "--allow-root", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", "--IdentityProvider.token="]
+    command += ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}"]
     command += [f"--gateway-url={gateway_url}"] if gateway_url else []
     secret = {"JUPYTER_GATEWAY_AUTH_TOKEN": gateway_token} if gateway_token else {}
     process = ServerProcess(

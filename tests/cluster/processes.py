@@ -46,6 +46,7 @@ class ServerProcess:
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], port: int, folder: Path) -> None:
         self.name = name
+        self.folder = folder
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = folder / f"{name}.log"
         with self.log_path.open("ab") as log:

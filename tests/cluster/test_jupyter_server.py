@@ -13,6 +13,7 @@ from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
+TOKEN = "token-of-the-jupyter-server"
 LEGACY = False  # jupyter_server's client of a gateway speaks no other framing
 
 
@@ -20,7 +21,7 @@ LEGACY = False  # jupyter_server's client of a gateway speaks no other framing
 def server(trio: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A Jupyter server that runs its kernels on the first replica, with a token."""
     folder = tmp_path_factory.mktemp("jupyter")
-    process = start_jupyter("server", folder, gateway_url=trio.urls[0], gateway_token=trio.token)
+    process = start_jupyter("server", folder, gateway_url=trio.urls[0], gateway_token=trio.token, token=TOKEN)
     yield process
     process.kill()
 
@@ -28,7 +29,7 @@ def server(trio: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 async def jupyter(server: ServerProcess, rest: Rest) -> AsyncIterator[Rest]:
     """A client of the Jupyter server; `rest` is one of the gateway, and tidies up."""
-    async with Rest([server.url], "") as client:
+    async with Rest([server.url], TOKEN) as client:
         yield client
 
 
@@ -101,9 +102,9 @@ async def test_a_refused_start_reaches_the_client_with_its_reason(jupyter: Rest,
 
 
 async def test_with_a_wrong_token_it_gets_no_kernel(trio: Cluster, tmp_path: Path) -> None:
-    process = start_jupyter("server", tmp_path, gateway_url=trio.urls[0], gateway_token="wrong")
+    process = start_jupyter("server", tmp_path, gateway_url=trio.urls[0], gateway_token="wrong", token=TOKEN)
     try:
-        async with Rest([process.url], "") as client:
+        async with Rest([process.url], TOKEN) as client:
             answer = await client.request("POST", "/api/kernels", body={"name": "python3"})
             assert answer.status_code in (401, 403)
     finally:
