@@ -27,6 +27,7 @@ from persistence.errors import ConfigurationError, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOGGERS = ("enterprise_gateway", "culling", "persistence", "tornado")
 
 
 class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
@@ -67,6 +68,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         """
         self.environment = read_environment(sections())
         super().initialize(argv)
+        self._share_log()
         for notice in self.environment.notices:
             self.log.warning("%s: %s", notice.variable, notice.advice)
 
@@ -74,6 +76,13 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         """Put the environment below the config files; `initialize` puts the command line over both afterwards."""
         self.update_config(self.environment.config)
         super().load_config_file(suppress_errors)
+
+    def _share_log(self) -> None:
+        """Have the loggers of the packages and of tornado speak through the application's handlers, at its level."""
+        for name in LOGGERS:
+            logger = logging.getLogger(name)
+            logger.handlers, logger.propagate = list(self.log.handlers), False
+            logger.setLevel(self.log.level)
 
     def start(self) -> None:
         """Run one replica until it is told to stop.

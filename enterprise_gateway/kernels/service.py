@@ -148,7 +148,7 @@ class KernelService:
 
     def _check_open(self) -> None:
         if self._parts.work.closed:
-            raise unavailable("This replica is being stopped; another one serves you. Try again.", "Gateway is stopping")
+            raise unavailable("This replica is being stopped; another one serves you. Try again.", "Gateway stops")
 
     def _model(self, record: KernelRecord) -> dict[str, Any]:
         return kernel_model(record, self._parts.membership.gone)

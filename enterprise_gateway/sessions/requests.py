@@ -15,7 +15,7 @@ class SessionRequest:
         path: The notebook's path, or any text that names the session.
         name: What to call it; "" for none.
         type: `notebook`, `console`, `file`, or what an extension calls its own.
-        start: The kernel to start. Its `kernel_id` may name a kernel that lives: then it is that one, and none is started.
+        start: The kernel to start. Its `kernel_id` may name one that lives: then it is that one, and none is started.
     """
 
     path: str

@@ -32,7 +32,7 @@ FLAGS = (
 )
 USER = "ada"
 MOST_KERNELS = 3
-SIZE = {"width": 1280, "height": 860}
+WIDTH, HEIGHT = 1280, 860
 
 OpenNotebook = Callable[..., Awaitable[LabPage]]
 
@@ -66,7 +66,7 @@ async def browser(lab: ServerProcess, tmp_path_factory: pytest.TempPathFactory) 
             tmp_path_factory.mktemp("profile"),
             executable_path=require("chromium"),
             args=FLAGS,
-            viewport=SIZE,
+            viewport={"width": WIDTH, "height": HEIGHT},
         )
         context.set_default_timeout(PATIENCE_MS)
         yield context

@@ -91,7 +91,8 @@ class LabPage:
         """Press Tab in the cell that is being written, and Enter when `offered` is in the list."""
         await expect(self.page.locator(".jp-mod-completer-enabled")).to_be_attached(timeout=PATIENCE_MS)
         await self.page.keyboard.press("Tab")
-        await expect(self.page.locator(".jp-Completer-item.jp-mod-active")).to_contain_text(offered, timeout=PATIENCE_MS)
+        chosen = self.page.locator(".jp-Completer-item.jp-mod-active")
+        await expect(chosen).to_contain_text(offered, timeout=PATIENCE_MS)
         await self.page.keyboard.press("Enter")
 
     def output(self, index: int) -> Locator:

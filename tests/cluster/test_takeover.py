@@ -1,4 +1,4 @@
-"""An act whose actor is gone: past its limit, the next request that names the kernel finishes it, on another replica."""
+"""An act whose actor is gone: past its limit, the next request that names the kernel finishes it elsewhere."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from persistence import clock
 
@@ -19,9 +19,17 @@ PATIENCE_SECONDS = 30.0  # two busy cores start a kernel in seconds, not in a fr
 PAUSE_SECONDS = 0.03
 
 
+@overload
 async def eventually(
-    check: Callable[[], T | Awaitable[T | None] | None], what: str, *, seconds: float = PATIENCE_SECONDS
-) -> T:
+    check: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = PATIENCE_SECONDS
+) -> T: ...
+
+
+@overload
+async def eventually(check: Callable[[], T | None], what: str, *, seconds: float = PATIENCE_SECONDS) -> T: ...
+
+
+async def eventually(check: Callable[[], Any], what: str, *, seconds: float = PATIENCE_SECONDS) -> Any:
     """Ask `check` again and again until it answers something true, and return that answer.
 
     Args:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from persistence import steps
-from persistence.documents import Act, ClientHold, ConnectionCount, KernelRecord
+from persistence.documents import Act, ClientHold, ConnectionCount, KernelRecord, Step
 from persistence.errors import StaleWrite
 from persistence.kernels import KernelStore
 from tests.records import NOW, ended_kernel, queued_kernel, running_kernel
@@ -35,7 +35,7 @@ async def launching(kernels: KernelStore) -> KernelRecord:
     return await kernels.apply(steps.begin_launch(await queued(kernels)))
 
 
-def storing(record: KernelRecord, process: dict[str, int] | None = None) -> steps.Step:
+def storing(record: KernelRecord, process: dict[str, int] | None = None) -> Step:
     return steps.store_process(
         record,
         process=process or PROCESS,
@@ -46,7 +46,7 @@ def storing(record: KernelRecord, process: dict[str, int] | None = None) -> step
     )
 
 
-def readying(record: KernelRecord, replica: str = "r1") -> steps.Step:
+def readying(record: KernelRecord, replica: str = "r1") -> Step:
     return steps.mark_running(record, now=LATER, kernel_info={"status": "ok"}, replica=replica)
 
 

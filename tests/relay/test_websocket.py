@@ -47,7 +47,7 @@ async def gateway(options: RelayOptions | None = None, **settings: Any) -> Async
         return Held(relay)
 
     async with serving(extra=(CHANNELS_ROUTE,), **settings) as server:
-        server.kernels.open_channels = open_channels  # type: ignore[attr-defined]
+        server.kernels.open_channels = open_channels  # type: ignore[method-assign]
         yield server, relay
         relay.close()
 
@@ -240,7 +240,7 @@ async def test_a_client_that_vanishes_while_its_kernel_is_sought_leaves_no_trace
             await found.wait()
             return Held(relay)
 
-        server.kernels.open_channels = open_channels  # type: ignore[attr-defined]
+        server.kernels.open_channels = open_channels  # type: ignore[method-assign]
         _, writer = await handshake(server)
         await sought.wait()
         writer.close()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ def test_every_process_of_a_host_has_the_same_identity() -> None:
 @pytest.mark.parametrize("field", ["machine", "boot", "pid_namespace", "mount_namespace", "network_namespace"])
 def test_each_part_makes_another_host(field: str) -> None:
     host = HostIdentity.current()
-    assert replace(host, **{field: 7 if field.endswith("namespace") else "other"}).id != host.id
+    other: Any = 7 if field.endswith("namespace") else "other"
+    assert replace(host, **{field: other}).id != host.id
 
 
 def test_a_new_name_does_not_make_another_host() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from enterprise_gateway.provisioners import process as module
 from enterprise_gateway.provisioners.errors import ProcessStillAlive
 from enterprise_gateway.provisioners.exits import ExitStatus
 from enterprise_gateway.provisioners.process import KernelProcess, read_start_ticks
@@ -53,7 +52,7 @@ def old_linux(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(22, "Invalid argument")
         real(pidfd, signum, siginfo, flags)
 
-    monkeypatch.setattr(module.signal, "pidfd_send_signal", refuse_flags)
+    monkeypatch.setattr(signal, "pidfd_send_signal", refuse_flags)
 
 
 def test_a_process_is_found_by_pid_and_start_time(start: Start) -> None:
@@ -200,7 +199,7 @@ async def test_on_older_linux_nothing_is_sent_once_the_pid_is_free_for_others(
     process = start("echo; exit 0")
     await process.wait(10)
     assert process.exit_status is not None
-    monkeypatch.setattr(module.os, "killpg", lambda *_: pytest.fail("sent to a number that may be anybody's"))
+    monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("sent to a number that may be anybody's"))
     assert not process.signal_group(signal.SIGTERM)
 
 
