@@ -95,7 +95,12 @@ class DatabaseClock:
             database_time: What the server wrote, aware.
             sent: `boottime` before the request was sent.
             received: `boottime` after the answer had come.
+
+        Raises:
+            ValueError: `database_time` has no zone, or the answer came before its request.
         """
+        if database_time.tzinfo is None:
+            raise ValueError("a time without a zone would be taken for this machine's own")
         if received < sent:
             raise ValueError("an answer can't come before its request")
         self._reading = (database_time.astimezone(UTC), sent, received)

@@ -18,6 +18,7 @@ from persistence.errors import PersistenceError, StoreUnavailable
 T = TypeVar("T")
 
 _PAUSE_SECONDS = 0.1
+_GRACE_SECONDS = 2.0
 _PINGED = "replicas"  # any collection: what is asked for is not there
 
 
@@ -79,7 +80,8 @@ class Database:
         deadline = clock.Deadline(seconds)
         while True:
             try:
-                self.is_replica_set, _ = await self._bounded("connect", self.backend.hello, seconds)
+                # The client's own limit comes first, for its error says which host did not answer, and why.
+                self.is_replica_set, _ = await self._bounded("connect", self.backend.hello, seconds + _GRACE_SECONDS)
                 return await self.ping()
             except StoreUnavailable:
                 if deadline.passed:

@@ -8,7 +8,7 @@ thread, which goes on until then even where nobody waits for it any more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from pymongo import AsyncMongoClient, UpdateOne
@@ -54,7 +54,9 @@ class PyMongoBackend:
     async def hello(self) -> tuple[bool, datetime]:
         """Ask the primary what it is, and for its time."""
         answer = await self.command("admin", {"hello": 1})
-        return "setName" in answer, answer["localTime"]
+        # Not aware: a command's answer is decoded without the client's options.
+        now: datetime = answer["localTime"]
+        return "setName" in answer, now.replace(tzinfo=UTC)
 
     async def watch(self, raw: Any, pipeline: Sequence[Mapping[str, Any]], *, max_await_ms: int) -> ChangeStream:
         """Open a change stream."""
@@ -63,6 +65,23 @@ class PyMongoBackend:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+
+class _Opened:
+    """A change stream that was asked once already."""
+
+    def __init__(self, stream: ChangeStream, first: Any) -> None:
+        self._stream = stream
+        self._first = first
+
+    async def try_next(self) -> Any:
+        """Give the next change."""
+        first, self._first = self._first, None
+        return await self._stream.try_next() if first is None else first
+
+    async def close(self) -> None:
+        """End it."""
+        await self._stream.close()
 
 
 class MotorBackend(PyMongoBackend):
@@ -78,8 +97,9 @@ class MotorBackend(PyMongoBackend):
         self._client = AsyncIOMotorClient(uri, connect=False, **options)
 
     async def watch(self, raw: Any, pipeline: Sequence[Mapping[str, Any]], *, max_await_ms: int) -> ChangeStream:
-        """Open a change stream; Motor opens it with the first `try_next`."""
-        return cast(ChangeStream, _committed(raw).watch(list(pipeline), max_await_time_ms=max_await_ms))
+        """Open a change stream; Motor does not before it is first asked."""
+        stream: ChangeStream = _committed(raw).watch(list(pipeline), max_await_time_ms=max_await_ms)
+        return _Opened(stream, await stream.try_next())
 
     async def close(self) -> None:
         """Close all connections."""

@@ -81,6 +81,11 @@ def test_a_reading_in_another_zone_is_told_in_utc(database_clock: DatabaseClock)
     assert database_clock.earliest_now().tzinfo is UTC
 
 
+def test_a_reading_without_a_zone_is_refused(database_clock: DatabaseClock) -> None:
+    with pytest.raises(ValueError, match="without a zone"):
+        database_clock.observe(STORED.replace(tzinfo=None), sent=100.0, received=100.0)
+
+
 def test_an_answer_before_its_request_is_refused(database_clock: DatabaseClock) -> None:
     with pytest.raises(ValueError, match="before its request"):
         database_clock.observe(STORED, sent=100.0, received=99.0)
