@@ -147,9 +147,11 @@ class EmbeddedMongod:
 
     async def _leave(self) -> None:
         """Give up both locks; stop mongod if nobody else holds the one of its users."""
+        # This one first: else the last to leave could find it still held by one that is leaving too, and stop nothing.
+        await self._off_loop(self._supervisor.release)
         if self._joined:
             self._joined = False
-            # Both: a replica that begins now waits for the first, one that crashed may have left the second free.
+            # Both: a replica that begins now waits for the first, and whoever holds the second holds the first too.
             last = await self._off_loop(self._users.try_exclusive)
             if last and await self._off_loop(self._supervisor.try_exclusive):
                 await self._stop()

@@ -1,7 +1,9 @@
 """A private mongod that several replicas share, and replicas that die."""
 
+import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,3 +143,30 @@ def _holds_lock(of: Replica, folders: Folders) -> bool:
     inode = (folders.data / "supervisor.lock").stat().st_ino
     rows = [row.split() for row in Path("/proc/locks").read_text().splitlines()]
     return any(row[4] == str(of.process.pid) and row[5].endswith(f":{inode}") for row in rows if row[1] == "FLOCK")
+
+
+@pytest.mark.mongod
+async def test_the_last_stops_mongod_while_its_supervisor_is_still_leaving(
+    monkeypatch: pytest.MonkeyPatch, folders: Folders
+) -> None:
+    supervisor, last = folders.embedded(), folders.embedded()
+    await supervisor.start()
+    await last.start()
+    is_not_last, may_go_on = threading.Event(), threading.Event()
+    try_exclusive = supervisor._users.try_exclusive
+
+    def pause_after() -> bool:
+        alone = try_exclusive()
+        is_not_last.set()
+        assert may_go_on.wait(30)
+        return alone
+
+    monkeypatch.setattr(supervisor._users, "try_exclusive", pause_after)
+    leaving = asyncio.create_task(supervisor.close())
+    try:
+        await eventually(is_not_last.is_set, "the supervisor has seen that it is not the last")
+        await last.close()
+        assert not alive(folders.process)
+    finally:
+        may_go_on.set()
+        await leaving
