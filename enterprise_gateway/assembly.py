@@ -128,7 +128,7 @@ class Builder:
             parts=parts,
             kernels=kernels,
             flusher=flusher,
-            noticing=Noticing(parts, hydrator, ownership),
+            noticing=Noticing(parts, hydrator, ownership, kernels.shutdown),
             ownership=ownership,
             rhythm=self._rhythm(),
             log=self._log,

@@ -102,13 +102,17 @@ class Managers:
         """Return the (filtered) env of the request that started the kernel."""
         return {str(key): str(value) for key, value in self._unseal(record, record.request.env).items()}
 
+    def reaches(self, record: KernelRecord) -> bool:
+        """Can this replica reach the kernel?"""
+        return record.host is None or record.host.id == self.host_id
+
     def check_reach(self, record: KernelRecord) -> None:
         """See that this replica can reach the kernel.
 
         Raises:
             GatewayError: 503, it is a process of another host, which is named.
         """
-        if record.host is not None and record.host.id != self.host_id:
+        if record.host is not None and not self.reaches(record):
             raise elsewhere(record.host.name)
 
     def _unseal(self, record: KernelRecord, blob: bytes | None) -> dict[str, Any]:

@@ -6,20 +6,30 @@ that was restarted gets fresh sockets, one whose owner is gone is adopted.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from enterprise_gateway.errors import GatewayError
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
 from enterprise_gateway.kernels.ownership import Ownership
 from enterprise_gateway.kernels.parts import KernelParts
 from persistence.documents import KernelNotice
+from persistence.errors import StoreUnavailable
 from persistence.phases import Phase, Target
 
 
 class Noticing:
     """Brings what is held here in line with the records."""
 
-    def __init__(self, parts: KernelParts, hydrator: Hydrator, ownership: Ownership) -> None:
+    def __init__(
+        self,
+        parts: KernelParts,
+        hydrator: Hydrator,
+        ownership: Ownership,
+        shutdown: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._parts = parts
+        self._shutdown = shutdown
         self._hydrator = hydrator
         self._ownership = ownership
 
@@ -46,6 +56,8 @@ class Noticing:
         held = self._parts.held.get(notice.kernel_id)
         if notice.phase == Phase.ENDED.value:
             self._ended(held, notice)
+        elif notice.phase == Phase.RUNNING.value and notice.target == Target.STOPPED.value:
+            self._wanted_stopped(notice)
         elif notice.phase == Phase.RUNNING.value:
             await self._running(held, notice)
         elif held is not None and notice.phase == Phase.RESTARTING.value and held.generation < notice.generation:
@@ -61,6 +73,17 @@ class Noticing:
         held.release()
         if held.relay.generation is not None:
             held.pause("restarting")
+
+    def _wanted_stopped(self, notice: KernelNotice) -> None:
+        """A replica that can't reach the kernel, or died over it, wants it stopped: its owner does it."""
+        if notice.owner == self._parts.membership.replica_id and notice.kernel_id not in self._parts.work.kernel_ids:
+            self._parts.background.once(f"stop of kernel {notice.kernel_id}", self._stop(notice.kernel_id))
+
+    async def _stop(self, kernel_id: str) -> None:
+        try:
+            await self._shutdown(kernel_id)
+        except (GatewayError, StoreUnavailable) as error:
+            self._parts.log.info("Kernel %s could not be stopped yet: %s", kernel_id, error)
 
     async def _running(self, held: HeldKernel | None, notice: KernelNotice) -> None:
         mine = notice.owner == self._parts.membership.replica_id

@@ -36,7 +36,6 @@ class Stops:
         for _ in range(RACES):
             if not record.live:
                 return
-            self._parts.managers.check_reach(record)
             try:
                 await self._once(record)
             except ActLost as lost:
@@ -51,7 +50,9 @@ class Stops:
         raise unavailable("Others are at work on the kernel all the time; try again.")
 
     async def _once(self, record: KernelRecord) -> None:
-        if self._takeover.overdue(record):
+        if not self._parts.managers.reaches(record):
+            await self._ask_its_host(record)
+        elif self._takeover.overdue(record):
             # Whoever finishes it finds the target, and stops instead of starting.
             await self._want_stopped(record)
             await self._takeover.finish(record)
@@ -84,6 +85,18 @@ class Stops:
         if not finished:
             raise unavailable("The kernel is still being ended. Try again.", "Kernel is being shut down")
         raise ActLost("wait for the end", found)
+
+    async def _ask_its_host(self, record: KernelRecord) -> None:
+        """A replica of the kernel's host sees with its next beat that it is to be stopped, and does it."""
+        await self._want_stopped(record)
+        limit = clock.Deadline(self._parts.settings.stop_limit_seconds)
+
+        def ended(found: KernelRecord | None) -> bool:
+            return found is None or not found.live
+
+        _, done = await wait_until(self._parts.store, self._parts.changes, record.kernel_id, ended, limit)
+        if not done:
+            self._parts.managers.check_reach(record)
 
     async def _want_stopped(self, record: KernelRecord) -> None:
         try:

@@ -49,6 +49,7 @@ class ServerProcess:
         self.folder = folder
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = folder / f"{name}.log"
+        self._told_to_stop = False
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -88,12 +89,13 @@ class ServerProcess:
             return False
 
     def signal(self, number: signal.Signals) -> None:
+        self._told_to_stop = self._told_to_stop or number == signal.SIGTERM
         self._process.send_signal(number)
 
     def stop(self, *, seconds: float = 30) -> int:
-        """SIGTERM, then wait; SIGKILL for one that does not go. Returns the exit code; harmless on a dead one."""
-        if self.running:
-            self._process.terminate()
+        """SIGTERM, unless it was sent before, then wait; SIGKILL for one that does not go. Returns the exit code."""
+        if self.running and not self._told_to_stop:
+            self.signal(signal.SIGTERM)
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:

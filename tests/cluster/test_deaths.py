@@ -13,8 +13,10 @@ from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
 LAST_WORDS = "the last words of this kernel"
-EXIT = f"import os\nos.write(2, b'{LAST_WORDS}\\n')\nos._exit(3)"
-KILL = f"import os, signal\nos.write(2, b'{LAST_WORDS}\\n')\nos.kill(os.getpid(), signal.SIGKILL)"
+# ipykernel reads what is written to descriptor 2 and sends it to its clients; this is the process's own stderr.
+SAY = f"import os, signal, sys\nos.write(sys.stderr._original_stdstream_copy, b'{LAST_WORDS}\\n')\n"
+EXIT = f"{SAY}os._exit(3)"
+KILL = f"{SAY}os.kill(os.getpid(), signal.SIGKILL)"
 
 
 async def ended(trio: Cluster, kernel_id: str) -> dict[str, Any]:
