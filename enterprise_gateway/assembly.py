@@ -206,7 +206,7 @@ class Builder:
         options = self._relay_options()
 
         def new_held(kernel_id: str) -> HeldKernel:
-            activity = Activity(kernel_id, now=self._store.clock.latest_now, woken=flusher.soon)
+            activity = Activity(kernel_id, now=self._store.clock.latest_now, turned=flusher.soon)
             return HeldKernel(
                 kernel_id,
                 activity=activity,

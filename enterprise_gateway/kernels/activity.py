@@ -40,13 +40,13 @@ class Activity:
     Args:
         kernel_id: The kernel.
         now: Gives the latest that now can be, on the database's clock.
-        woken: Called when the kernel turns from idle to busy.
+        turned: Called when the kernel turns busy or idle.
     """
 
-    def __init__(self, kernel_id: str, *, now: Callable[[], datetime], woken: Callable[[], None]) -> None:
+    def __init__(self, kernel_id: str, *, now: Callable[[], datetime], turned: Callable[[], None]) -> None:
         self._kernel_id = kernel_id
         self._now = now
-        self._woken = woken
+        self._turned = turned
         self._busy: dict[str, None] = {}
         self._changes = 0
         self._acknowledged = 0
@@ -135,9 +135,7 @@ class Activity:
     def _set_state(self, execution_state: str) -> None:
         if execution_state == self._state:
             return
-        wakes = execution_state == "busy" and self._state == "idle"
         self._state = execution_state
         self._state_n += 1
         self._changes += 1
-        if wakes:
-            self._woken()
+        self._turned()

@@ -7,8 +7,12 @@ from uuid import uuid4
 
 from culling.membership import Membership
 from enterprise_gateway.kernels.held import HeldKernels
+from persistence import clock
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.kernels import ActivityEntry
+
+# Between two flushes, however many kernels turn busy and idle: what other replicas say of them is no older than this.
+SOON_SECONDS = 0.5
 
 
 class Flusher:
@@ -22,7 +26,7 @@ class Flusher:
         self._one_at_a_time = asyncio.Lock()
 
     def soon(self) -> None:
-        """A kernel woke up: don't wait for the interval's end."""
+        """A kernel turned busy or idle: don't wait for the interval's end."""
         self._soon.set()
 
     def report_anew(self) -> None:
@@ -32,9 +36,11 @@ class Flusher:
         self.soon()
 
     async def wait(self, interval_seconds: float) -> None:
-        """Wait for the next turn."""
+        """Wait for the next turn: the interval's end, or sooner when a kernel turned busy or idle."""
+        gap_seconds = min(SOON_SECONDS, interval_seconds)
+        await clock.sleep(gap_seconds)
         try:
-            async with asyncio.timeout(interval_seconds):
+            async with asyncio.timeout(interval_seconds - gap_seconds):
                 await self._soon.wait()
         except TimeoutError:
             return

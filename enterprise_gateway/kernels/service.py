@@ -8,6 +8,7 @@ flush of the replica that watches the kernel.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from enterprise_gateway.errors import conflict, not_found, unavailable
@@ -151,4 +152,8 @@ class KernelService:
             raise unavailable("This replica is being stopped; another one serves you. Try again.", "Gateway stops")
 
     def _model(self, record: KernelRecord) -> dict[str, Any]:
+        held = self._parts.held.get(record.kernel_id)
+        if held is not None and held.owned and held.generation == record.generation:
+            # Its owner knows before it has written it. Lists are the database's alone, the same on every replica.
+            record = replace(record, execution_state=held.activity.execution_state or record.execution_state)
         return kernel_model(record, self._parts.membership.gone)

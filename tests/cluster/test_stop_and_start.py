@@ -54,10 +54,10 @@ async def test_a_stopping_replica_tells_its_clients_to_come_back(make_cluster: M
     first, _ = cluster.start(2)
     async with Rest(cluster.urls, cluster.token) as rest:
         kernel_id = await rest.start(on=0)
-        socket = await rest.open(kernel_id, on=0)
-        first.signal(signal.SIGTERM)
-        with pytest.raises(Closed) as closed:
-            await socket.until(lambda message: False)
+        async with await rest.open(kernel_id, on=0) as socket:
+            first.signal(signal.SIGTERM)
+            with pytest.raises(Closed) as closed:
+                await socket.until(lambda message: False)
         assert closed.value.code == SERVICE_RESTART
         assert await rest.run(kernel_id, "print(1)", on=1) == "1"
     assert first.stop() == 0

@@ -25,13 +25,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def woken() -> list[str]:
+def turned() -> list[str]:
     return []
 
 
 @pytest.fixture
-def activity(clock: Clock, woken: list[str]) -> Activity:
-    return Activity("k1", now=clock, woken=lambda: woken.append("k1"))
+def activity(clock: Clock, turned: list[str]) -> Activity:
+    return Activity("k1", now=clock, turned=lambda: turned.append("k1"))
 
 
 def tell(activity: Activity, state: str, request: str, kind: str = "execute_request", own: bool = False) -> None:
@@ -67,12 +67,13 @@ def test_the_gateways_own_requests_are_no_activity(activity: Activity) -> None:
     assert activity.pending(1, owner=True) is None
 
 
-def test_an_idle_kernel_that_turns_busy_wakes(activity: Activity, woken: list[str]) -> None:
+def test_each_turn_to_busy_or_idle_is_told_once(activity: Activity, turned: list[str]) -> None:
     tell(activity, "busy", "a")
-    assert woken == []
-    tell(activity, "idle", "a")
     tell(activity, "busy", "b")
-    assert woken == ["k1"]
+    assert turned == ["k1"]
+    tell(activity, "idle", "a")
+    tell(activity, "idle", "b")
+    assert turned == ["k1", "k1"]
 
 
 def test_only_an_owner_reports_the_execution_state(activity: Activity) -> None:
