@@ -11,6 +11,10 @@ Where = Mapping[str, Any]
 Update = tuple[Where, Mapping[str, Any]]
 
 
+HEAD_START = 0.95
+"""Part of its time after which the client ends an operation, before `asyncio.timeout` would: its error says more."""
+
+
 class ChangeStream(Protocol):
     """A server's change stream."""
 

@@ -8,10 +8,12 @@ from datetime import datetime
 from logging import Logger, LoggerAdapter
 from typing import Any, TypeVar
 
+import pymongo
+
 from persistence import clock
 from persistence.driver import failures
 from persistence.driver.availability import Availability
-from persistence.driver.backend import Backend
+from persistence.driver.backend import HEAD_START, Backend
 from persistence.driver.collection import Collection
 from persistence.errors import PersistenceError, StoreUnavailable
 
@@ -80,7 +82,7 @@ class Database:
         deadline = clock.Deadline(seconds)
         while True:
             try:
-                # The client's own limit comes first, for its error says which host did not answer, and why.
+                # The client's `timeoutMS` comes first, for its error says which host did not answer, and why.
                 self.is_replica_set, _ = await self._bounded("connect", self.backend.hello, seconds + _GRACE_SECONDS)
                 return await self.ping()
             except StoreUnavailable:
@@ -111,9 +113,10 @@ class Database:
             PersistenceError: Any other of our errors, for what the client raised.
         """
         self._availability.check(what)
-        bound = self.operation_timeout_seconds if seconds is None else seconds
         try:
-            return await self._bounded(what, operation, bound)
+            if seconds is None:
+                return await self._bounded(what, operation, self.operation_timeout_seconds)
+            return await self._bounded(what, lambda: _taking(operation, seconds), seconds)
         except StoreUnavailable as error:
             if error.__cause__ is not None and failures.went_away(error.__cause__):
                 self._availability.lost(str(error))
@@ -131,13 +134,19 @@ class Database:
 
     async def _mapped(self, what: str, operation: Callable[[], Awaitable[T]], seconds: float) -> T:
         try:
-            # The client's `timeoutMS` comes first. This holds where it does not reach: a name that is being resolved.
+            # The client's own bound comes first. This one holds where that does not reach: a name being resolved.
             async with asyncio.timeout(seconds):
                 return await operation()
         except TimeoutError as error:
             raise StoreUnavailable(f"{what}: the database gave no answer within {seconds:g} s") from error
         except failures.FAILURES as error:
             raise failures.translate(what, error) from error
+
+
+async def _taking(operation: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Let the client take longer than its `timeoutMS`."""
+    with pymongo.timeout(seconds * HEAD_START):
+        return await operation()
 
 
 def _cancellations() -> int:

@@ -15,16 +15,13 @@ from pymongo import AsyncMongoClient, UpdateOne
 from pymongo.read_concern import ReadConcern
 
 from persistence.driver.address import option_names
-from persistence.driver.backend import ChangeStream, Update
+from persistence.driver.backend import HEAD_START, ChangeStream, Update
 from persistence.errors import ConfigurationError
 
 _LINEARIZABLE = ReadConcern("linearizable")
 _LOCAL = ReadConcern("local")
 _MAJORITY = ReadConcern("majority")  # the only one that change streams have
 
-# The driver ends an operation this much before `asyncio.timeout` would: it does so with a better error, and keeps the
-# connection where it can.
-_HEAD_START = 0.95
 _SHORTEST_CONNECT_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 2.0
 
@@ -112,7 +109,7 @@ def _committed(raw: Any) -> Any:
 
 def client_options(uri: str, *, operation_timeout_seconds: float, app_name: str) -> dict[str, Any]:
     """Give the options that go over those of the URI, and those that the URI may change."""
-    timeout_ms = max(1, int(operation_timeout_seconds * 1000 * _HEAD_START))
+    timeout_ms = max(1, int(operation_timeout_seconds * 1000 * HEAD_START))
     options: dict[str, Any] = {
         "timeoutMS": timeout_ms,
         "serverSelectionTimeoutMS": timeout_ms,
