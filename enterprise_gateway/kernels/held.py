@@ -15,6 +15,10 @@ from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.relay.interfaces import KernelStatus
 from enterprise_gateway.relay.relay import Relay
 
+# What clients are told when somebody restarts their kernel. Not `restarting`: Jupyter's clients take that for a kernel
+# that has died and is restarted by the server, and JupyterLab opens a dialog that says so.
+REQUESTED_RESTART = "starting"
+
 
 class HeldKernel:
     """One kernel, across its generations.
@@ -63,7 +67,7 @@ class HeldKernel:
             if self.connection is not None and self.relay.generation != self.generation:
                 await self.relay.bind(self.connection, self.generation)
 
-    def pause(self, status: str) -> None:
+    def pause(self, status: str = REQUESTED_RESTART) -> None:
         """Another generation is coming: clients are told, what they had asked is answered `aborted`."""
         self.release()
         self._let_go()

@@ -77,5 +77,5 @@ class Hydrator:
                 ) from gone
             manager = gone.manager  # adopted as it is: the watch sees it dead at once, and ends its record
         if held.generation:
-            held.pause("restarting")
+            held.pause()
         await held.serve(record.generation, manager, manager.connection())

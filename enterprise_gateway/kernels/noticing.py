@@ -72,7 +72,7 @@ class Noticing:
     def _restarting(self, held: HeldKernel) -> None:
         held.release()
         if held.relay.generation is not None:
-            held.pause("restarting")
+            held.pause()
 
     def _wanted_stopped(self, notice: KernelNotice) -> None:
         """A replica that can't reach the kernel, or died over it, wants it stopped: its owner does it."""

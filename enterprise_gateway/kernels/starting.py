@@ -61,7 +61,7 @@ class StartActs:
         """
         held = self._parts.held.get(record.kernel_id)
         if held is not None:
-            held.pause("restarting")
+            held.pause()
 
         async def body() -> Started:
             ready = await self._end_former(record, deadline, graceful=graceful)

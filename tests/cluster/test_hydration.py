@@ -103,7 +103,7 @@ async def test_a_restart_elsewhere_reaches_the_clients_of_this_replica(rest: Res
     async with await rest.open(kernel_id, on=1, v1=v1) as kernel:
         await kernel.execute("x = 1")
         await rest.post(f"/api/kernels/{kernel_id}/restart", on=0, expect=200)
-        await kernel.until_state("restarting", seconds=noticed_within())
+        await kernel.until_state("starting", seconds=noticed_within())
         assert (await kernel.execute("print('x' in globals())")).printed() == "False"
 
 
