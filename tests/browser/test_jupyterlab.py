@@ -135,10 +135,10 @@ async def test_a_start_that_is_refused_says_why_on_the_page(open_notebook: OpenN
     await expect(lab.dialog).to_contain_text(USER)
 
 
-async def test_a_kernel_that_dies_is_shown_as_dead(open_notebook: OpenNotebook) -> None:
+async def test_a_kernel_that_dies_is_shown_as_gone(open_notebook: OpenNotebook) -> None:
     lab = await open_notebook("dying.ipynb", ["import os\nos._exit(3)"])
     await lab.run(0)
-    await lab.kernel_is("Dead")
+    await lab.kernel_is_gone()
 
 
 async def test_a_restart_on_another_replica_is_seen_by_the_page(
