@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+from copy import deepcopy
 from typing import Any
 
 from jupyter_core.application import JupyterApp
@@ -17,8 +18,9 @@ from enterprise_gateway.assembly import Assembly, Builder
 from enterprise_gateway.banner import farewell, welcome
 from enterprise_gateway.config.command_line import ALIASES, FLAGS
 from enterprise_gateway.config.environment import Environment, read_environment
+from enterprise_gateway.config.names import DATABASE_SECTION
 from enterprise_gateway.config.sections import sections
-from enterprise_gateway.config.settings import GatewayTraits
+from enterprise_gateway.config.settings import APP_SECTION, GatewayTraits
 from enterprise_gateway.config.validation import check_settings
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
@@ -27,6 +29,14 @@ from persistence.errors import ConfigurationError, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SECRET_SETTINGS = (
+    (APP_SECTION, "auth_token"),
+    (APP_SECTION, "admin_token"),
+    (DATABASE_SECTION, "mongodb_uri"),
+    (DATABASE_SECTION, "sealing_keys"),
+)
+LISTED = ("auth_token", "admin_token", "sealing_keys")
+HIDDEN = "(set, not shown)"
 LOGGERS = ("enterprise_gateway", "culling", "persistence", "tornado")
 
 
@@ -68,7 +78,6 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         """
         self.environment = read_environment(sections())
         super().initialize(argv)
-        self._share_log()
         for notice in self.environment.notices:
             self.log.warning("%s: %s", notice.variable, notice.advice)
 
@@ -76,6 +85,15 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         """Put the environment below the config files; `initialize` puts the command line over both afterwards."""
         self.update_config(self.environment.config)
         super().load_config_file(suppress_errors)
+
+    def start_show_config(self) -> None:
+        """Show the settings in force; that a secret is set, but not which: what is shown ends up in bug reports."""
+        config = deepcopy(self.config)
+        for section, trait in SECRET_SETTINGS:
+            if trait in config.get(section, {}):
+                config[section][trait] = [HIDDEN] if trait in LISTED else HIDDEN
+        self.config = config
+        super().start_show_config()
 
     def _share_log(self) -> None:
         """Have the loggers of the packages and of tornado speak through the application's handlers, at its level."""
@@ -91,6 +109,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
             SystemExit: With 1, it can't start; the log says why.
         """
         super().start()
+        self._share_log()
         try:
             store = KernelSessionManager(parent=self)
             check_settings(self, operation_timeout_seconds=store.operation_timeout)

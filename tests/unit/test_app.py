@@ -1,0 +1,54 @@
+"""The command: what it shows of its settings, what it says at its start and end."""
+
+from __future__ import annotations
+
+import pytest
+
+from enterprise_gateway import __version__
+from enterprise_gateway.app import EnterpriseGatewayApp
+from enterprise_gateway.banner import farewell, welcome
+
+SECRETS = {
+    "EG_AUTH_TOKEN": "token-to-hide",
+    "EG_ADMIN_TOKEN": "admin-to-hide",
+    "EG_MONGODB_URI": "mongodb://ann:password-to-hide@db.example.org/",
+    "EG_SEALING_KEYS": "key-to-hide",
+}
+
+
+@pytest.mark.parametrize("option", ["--show-config", "--show-config-json"])
+def test_show_config_says_that_a_secret_is_set_but_not_which(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**SECRETS, "EG_PORT": "9123"}.items():
+        monkeypatch.setenv(name, value)
+    app = EnterpriseGatewayApp()
+    app.initialize([option])
+    app.start_show_config()
+    shown = capsys.readouterr().out
+    assert "to-hide" not in shown
+    assert "9123" in shown
+    assert "auth_token" in shown
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        EnterpriseGatewayApp().initialize(["--version"])
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_the_banner_says_url_database_replica_and_how_to_connect() -> None:
+    text = welcome(version="1", url="http://h:1", database="eg (private)", replica_id="r1", token_required=False)
+    for part in ("http://h:1", "eg (private)", "r1", "jupyter lab --gateway-url=http://h:1"):
+        assert part in text
+    assert "auth_token" not in text
+
+
+def test_the_banner_says_where_a_token_goes() -> None:
+    text = welcome(version="1", url="http://h:1", database="eg", replica_id="r1", token_required=True)
+    assert "--GatewayClient.auth_token" in text
+
+
+@pytest.mark.parametrize(("left", "said"), [(0, "none of its kernels"), (1, "1 kernel keeps"), (3, "3 kernels keep")])
+def test_the_last_words_say_how_many_kernels_keep_running(left: int, said: str) -> None:
+    assert said in farewell(left)
