@@ -46,7 +46,7 @@ class ReplicaTraits(HasTraits):
         min=0.1,
         config=True,
         help="Seconds between two writes of the kernels' activity, all in one batch. After a crash, activity of at "
-        "most this long is unknown. Kernels that wake up are written at once.",
+        "most this long is unknown. Kernels that turn busy or idle are written within half a second.",
     )
     on_exit = CaselessStrEnum(
         ["leave", "stop"],
