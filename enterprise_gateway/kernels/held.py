@@ -71,6 +71,8 @@ class HeldKernel:
         """Another generation is coming: clients are told, what they had asked is answered `aborted`."""
         self.release()
         self._let_go()
+        if self.relay.generation is None:
+            return  # told before: what clients have sent since waits for the next generation, and is no open request
         self.relay.unbind(status)
         self.activity.new_generation(None)
 

@@ -84,6 +84,7 @@ class KernelSocket:
     def __init__(self, connection: WebSocketClientConnection, *, v1: bool, session_id: str) -> None:
         self._connection = connection
         self._v1 = v1
+        self._over = False
         self._session_id = session_id
 
     @classmethod
@@ -128,7 +129,7 @@ class KernelSocket:
     async def close(self) -> None:
         """Close it, and see it closed."""
         self._connection.close()
-        while await self._connection.read_message() is not None:
+        while not self._over and await self._connection.read_message() is not None:
             pass
 
     async def send(
@@ -176,6 +177,7 @@ class KernelSocket:
         async with asyncio.timeout(seconds):
             frame = await self._connection.read_message()
         if frame is None:
+            self._over = True
             raise Closed(self._connection.close_code, self._connection.close_reason)
         return _read_v1(frame) if self._v1 else _read_legacy(frame)
 

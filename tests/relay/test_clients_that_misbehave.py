@@ -24,6 +24,9 @@ async def test_a_session_that_connects_again_takes_over(bound: Relay, kernel: Fa
     newer = attach(bound, session_id="one")
     assert former.sink.closed is not None
     assert former.sink.closed[0] == 1000  # JupyterLab doesn't come back after it
+    newer.send("kernel_info_request")  # waits behind the cell
+    newer.send("interrupt_request", channel="control")  # and its answer shows that the new sockets stand
+    await newer.sink.until(lambda sink: sink.of_type("interrupt_reply"))
     kernel.resume()
     (reply,) = await newer.sink.until(lambda sink: sink.of_type("execute_reply"))
     assert reply["parent_header"]["msg_id"] == "long"
