@@ -11,6 +11,7 @@ import nbformat
 from playwright.async_api import Locator, Page, expect
 
 PATIENCE_MS = 45_000  # a cold start of a kernel, beside a browser, on two busy cores
+expect.set_options(timeout=PATIENCE_MS)
 SETTINGS: dict[str, dict[str, object]] = {
     # It asks nothing at its first start, and looks for nothing on the net.
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -47,7 +48,7 @@ class LabPage:
         """Open the notebook in a workspace of its own, and wait for its kernel to be `kernel` ("" does not wait)."""
         workspace = workspace or Path(notebook).stem
         await self.page.goto(f"{self._url}/lab/workspaces/{workspace}/tree/{notebook}?reset")
-        await expect(self.cells.first).to_be_visible(timeout=PATIENCE_MS)
+        await expect(self.cells.first).to_be_visible()
         if kernel:
             await self.kernel_is(kernel)
 
@@ -71,7 +72,7 @@ class LabPage:
     async def kernel_is_gone(self) -> None:
         """Wait for the page to say so: dead, or none any more if jupyter_server has looked at the list before."""
         status = self.page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| (Dead|Disconnected)"))
-        await expect(status).to_be_visible(timeout=PATIENCE_MS)
+        await expect(status).to_be_visible()
 
     async def kernel_is(self, state: str) -> None:
         """Wait for the status bar to say `state` of the kernel, as "Idle".
@@ -79,7 +80,7 @@ class LabPage:
         The circle beside the kernel's name says idle before there is any kernel, and a cell run then is run nowhere.
         """
         status = self.page.locator("#jp-main-statusbar").get_by_text(f"| {state}")
-        await expect(status).to_be_visible(timeout=PATIENCE_MS)
+        await expect(status).to_be_visible()
 
     async def run(self, index: int) -> None:
         """Run cell `index`, counted from 0, and go on at once."""
@@ -94,10 +95,10 @@ class LabPage:
 
     async def complete(self, offered: str) -> None:
         """Press Tab in the cell that is being written, and Enter when `offered` is in the list."""
-        await expect(self.page.locator(".jp-mod-completer-enabled")).to_be_attached(timeout=PATIENCE_MS)
+        await expect(self.page.locator(".jp-mod-completer-enabled")).to_be_attached()
         await self.page.keyboard.press("Tab")
         chosen = self.page.locator(".jp-Completer-item.jp-mod-active")
-        await expect(chosen).to_contain_text(offered, timeout=PATIENCE_MS)
+        await expect(chosen).to_contain_text(offered)
         await self.page.keyboard.press("Enter")
 
     def output(self, index: int) -> Locator:
@@ -105,12 +106,12 @@ class LabPage:
 
     async def shows(self, index: int, text: str | re.Pattern[str]) -> None:
         """Wait until the output of a cell holds `text`."""
-        await expect(self.output(index)).to_contain_text(text, timeout=PATIENCE_MS)
+        await expect(self.output(index)).to_contain_text(text)
 
     async def has_run(self, index: int, count: int) -> None:
         """Wait until the prompt of a cell is `[count]:`."""
         prompt = self.cells.nth(index).locator(".jp-InputPrompt")
-        await expect(prompt).to_have_text(f"[{count}]:", timeout=PATIENCE_MS)
+        await expect(prompt).to_have_text(f"[{count}]:")
 
     async def press_toolbar(self, item: str) -> None:
         """Press a button above the notebook: "interrupt", "restart", "restart-and-run", "save"."""

@@ -38,7 +38,13 @@ async def test_it_starts_executes_lists_and_deletes(jupyter: Rest, rest: Rest) -
     assert await rest.listed() == {kernel_id}
     assert await jupyter.run(kernel_id, "print(6 * 7)", v1=LEGACY) == "42"
     assert await jupyter.listed() == {kernel_id}
-    assert (await jupyter.get(f"/api/kernels/{kernel_id}"))["execution_state"] == "idle"
+
+    async def idle() -> bool:  # jupyter_server shows what the last list said, which is up to half a second old
+        await jupyter.listed()
+        state: str = (await jupyter.get(f"/api/kernels/{kernel_id}"))["execution_state"]
+        return state == "idle"
+
+    await eventually(idle, "the kernel is idle again")
     await jupyter.delete(f"/api/kernels/{kernel_id}")
     assert await jupyter.listed() == set()
     assert await rest.listed() == set()
