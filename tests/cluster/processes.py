@@ -17,8 +17,10 @@ import httpx
 from tests.cluster.waiting import eventually_now
 
 # Below the range the kernel gives to outgoing connections (32768 on Linux): between our look and the server's bind
-# nobody else takes the port by chance. Each test process begins elsewhere.
-_PORTS = iter(range(20_000 + os.getpid() * 7 % 10_000, 32_000))
+# nobody else takes the port by chance. Each worker of pytest-xdist has a range of its own, begun at random.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_FIRST = 20_000 + 3_000 * _WORKER + os.getpid() % 100 * 10
+_PORTS = iter(range(_FIRST, 20_000 + 3_000 * (_WORKER + 1)))
 
 
 def free_port() -> int:

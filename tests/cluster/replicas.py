@@ -91,7 +91,7 @@ class Cluster:
 
     def _launch(self, settings: Mapping[str, str], prefix: Sequence[str]) -> ServerProcess:
         port = free_port()
-        env = {**self._environment(), **settings, "EG_PORT": str(port)}
+        env = {**self._environment(), **settings, "EG_PORT": str(port), "EG_PORT_RETRIES": "0"}
         name = f"replica-{len(self.replicas)}"
         replica = ServerProcess(name, [*prefix, sys.executable, "-m", "enterprise_gateway"], env, port, self.folder)
         self.replicas.append(replica)

@@ -55,7 +55,13 @@ async def test_an_idle_kernel_answers_on_a_replica_that_did_not_start_it(rest: R
 
 async def test_a_busy_kernel_opens_at_once_elsewhere_and_shows_that_it_is_busy(rest: Rest, trio: Cluster) -> None:
     busy = await BusyKernel.start(rest, trio)
+
+    async def known() -> bool:  # it is written within half a second
+        state: str = (await rest.get(f"/api/kernels/{busy.kernel_id}", on=1))["execution_state"]
+        return state == "busy"
+
     async with busy.socket:
+        await eventually(known, "the other replica knows that it is busy")
         async with asyncio.timeout(AT_ONCE_SECONDS):
             other = await rest.open(busy.kernel_id, on=1)
         async with other:
