@@ -13,6 +13,7 @@ from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager, spec
 from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
+from tests.unit.kernels.clients import output, start_channels
 
 
 async def adopt(stored: dict[str, Any]) -> dict[str, Any]:
@@ -26,15 +27,8 @@ async def adopt(stored: dict[str, Any]) -> dict[str, Any]:
     )
     await manager.restore(stored["info"], stored["connection"])
     client = manager.client()
-    client.start_channels(stdin=False, hb=False)
-    printed: list[str] = []
-
-    def hear(message: dict[str, Any]) -> None:
-        if message["msg_type"] == "stream":
-            printed.append(message["content"]["text"])
-
-    await client.kernel_info(reply=True, timeout=30)
-    await client.execute_interactive("print(2 + 3)", output_hook=hear, timeout=30, allow_stdin=False)
+    await start_channels(client)
+    printed = await output(client, "print(2 + 3)")
     client.stop_channels()
     assert isinstance(manager.provisioner, LocalProvisioner)
     await manager.provisioner.end(5)
@@ -42,7 +36,7 @@ async def adopt(stored: dict[str, Any]) -> dict[str, Any]:
     await manager.remove_files()
     manager.close()
     context.destroy(linger=0)
-    return {"process": manager.process, "printed": "".join(printed), "ended": ended}
+    return {"process": manager.process, "printed": printed, "ended": ended}
 
 
 if __name__ == "__main__":

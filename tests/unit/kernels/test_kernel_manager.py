@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -33,6 +33,7 @@ from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
 from enterprise_gateway.provisioners.process import KernelProcess
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
+from tests.unit.kernels.clients import output, start_channels
 from tests.unit.provisioners.short_paths import short_directory
 
 IPYKERNEL = KernelSpec(
@@ -45,6 +46,7 @@ STOCK = KernelSpec(argv=["sleep", "1000"], metadata={"kernel_provisioner": {"pro
 ENV = {"PATH": os.defpath, "HOME": "/tmp", "IPYTHONDIR": "/tmp/no-ipython", "OPENBLAS_NUM_THREADS": "1"}
 
 Make = Callable[..., GatewayKernelManager]
+Connect = Callable[[GatewayKernelManager], Awaitable[AsyncKernelClient]]
 
 
 @pytest.fixture
@@ -82,6 +84,22 @@ async def make(settings: LocalSettings) -> AsyncIterator[Make]:
     context.destroy(linger=0)
 
 
+@pytest.fixture
+async def connect(make: Make) -> AsyncIterator[Connect]:
+    """Connect to a kernel; the connection is closed with the test."""
+    clients: list[AsyncKernelClient] = []
+
+    async def connect(manager: GatewayKernelManager) -> AsyncKernelClient:
+        client = manager.client()
+        clients.append(client)
+        await start_channels(client)
+        return client
+
+    yield connect
+    for client in clients:
+        client.stop_channels()
+
+
 async def launched(manager: GatewayKernelManager, *, env: Mapping[str, str] = ENV) -> GatewayKernelManager:
     await manager.prepare(env=env, cwd="/tmp")
     await manager.launch()
@@ -103,25 +121,6 @@ async def adopted(manager: GatewayKernelManager, make: Make, **how: Any) -> Gate
     return other
 
 
-async def client_of(manager: GatewayKernelManager) -> AsyncKernelClient:
-    client = manager.client()
-    client.start_channels(stdin=False, hb=False)
-    await client.kernel_info(reply=True, timeout=30)
-    return client
-
-
-async def output(client: AsyncKernelClient, code: str) -> str:
-    """Run code, and give what it printed once it is done."""
-    said: list[str] = []
-
-    def hear(message: dict[str, Any]) -> None:
-        if message["msg_type"] == "stream":
-            said.append(message["content"]["text"])
-
-    await client.execute_interactive(code, output_hook=hear, timeout=30, allow_stdin=False)
-    return "".join(said)
-
-
 def exists(path: str) -> bool:
     return os.path.exists(path)
 
@@ -137,19 +136,18 @@ def local(manager: GatewayKernelManager) -> LocalProvisioner:
 
 
 async def test_an_ipykernel_listens_on_sockets_in_its_directory_and_answers(
-    make: Make, settings: LocalSettings
+    make: Make, connect: Connect, settings: LocalSettings
 ) -> None:
     manager = await launched(make(IPYKERNEL))
-    client = await client_of(manager)
-    client.stop_channels()
+    await connect(manager)
     assert manager.connection()["transport"] == "ipc"
     assert {f"s-{number}" for number in range(1, 6)} < set(os.listdir(settings.directories.path("k1", 1)))
 
 
-async def test_another_process_takes_a_kernel_over(make: Make, settings: LocalSettings) -> None:
+async def test_another_process_takes_a_kernel_over(make: Make, connect: Connect, settings: LocalSettings) -> None:
     """It is given nothing but what a record holds, and the runtime directory."""
     manager = await launched(make(IPYKERNEL))
-    (await client_of(manager)).stop_channels()
+    await connect(manager)
     info, connection = await recorded(manager)
     stored = {
         "info": info,
@@ -166,7 +164,7 @@ async def test_another_process_takes_a_kernel_over(make: Make, settings: LocalSe
 
 
 async def test_a_kernel_outlives_the_kill_of_its_launcher_and_is_taken_over(
-    make: Make, settings: LocalSettings
+    make: Make, connect: Connect, settings: LocalSettings
 ) -> None:
     arguments = [str(settings.directories.root), json.dumps(spec_to_mapping(IPYKERNEL, "test")), json.dumps(ENV)]
     launcher = await asyncio.create_subprocess_exec(
@@ -178,13 +176,12 @@ async def test_a_kernel_outlives_the_kill_of_its_launcher_and_is_taken_over(
     await launcher.communicate()  # to the end of its pipe, so that this is closed
     manager = make(IPYKERNEL)
     await manager.restore(info, connection)
-    client = await client_of(manager)
+    client = await connect(manager)
     assert await output(client, "print(6 * 7)") == "42\n"
-    client.stop_channels()
     assert not (await local(manager).end(5)).known  # its parent, who would know, is dead
 
 
-async def test_a_kernel_by_tcp_is_encrypted_where_its_spec_says_that_it_can(make: Make) -> None:
+async def test_a_kernel_by_tcp_is_encrypted_where_its_spec_says_that_it_can(make: Make, connect: Connect) -> None:
     argv = [
         sys.executable,
         "-c",
@@ -193,8 +190,7 @@ async def test_a_kernel_by_tcp_is_encrypted_where_its_spec_says_that_it_can(make
     ]
     spec = KernelSpec(argv=argv, language="python", metadata=IPYKERNEL.metadata)
     manager = await launched(make(spec))
-    client = await client_of(await adopted(manager, make))
-    client.stop_channels()
+    await connect(await adopted(manager, make))
     assert manager.connection()["transport"] == "tcp"
     assert manager.connection()["curve_publickey"]
 
@@ -205,11 +201,10 @@ async def test_a_kernel_by_tcp_whose_spec_is_silent_is_not_encrypted(make: Make)
     assert "curve_publickey" not in manager.connection()
 
 
-async def test_required_encryption_holds_for_sockets_too(make: Make) -> None:
+async def test_required_encryption_holds_for_sockets_too(make: Make, connect: Connect) -> None:
     manager = make(IPYKERNEL)
     manager.transport_encryption = "required"
-    client = await client_of(await launched(manager))
-    client.stop_channels()
+    await connect(await launched(manager))
     assert (manager.connection()["transport"], manager.curve_publickey is None) == ("ipc", False)
 
 
@@ -359,10 +354,10 @@ async def test_a_manager_serves_one_launch(make: Make) -> None:
         await manager.restore(*await recorded(manager))
 
 
-async def test_an_interrupt_reaches_a_running_cell(make: Make) -> None:
+async def test_an_interrupt_reaches_a_running_cell(make: Make, connect: Connect) -> None:
     manager = await launched(make(IPYKERNEL))
     other = await adopted(manager, make)
-    client = await client_of(manager)
+    client = await connect(manager)
     running = asyncio.Event()
     hear = lambda message: running.set() if message["msg_type"] == "stream" else None  # noqa: E731
     code = "import time; print('on', flush=True); time.sleep(1000)"
@@ -370,7 +365,6 @@ async def test_an_interrupt_reaches_a_running_cell(make: Make) -> None:
     await asyncio.wait_for(running.wait(), 30)
     assert await other.interrupt()
     assert (await cell)["content"]["ename"] == "KeyboardInterrupt"
-    client.stop_channels()
 
 
 async def test_an_interrupt_by_message_is_left_to_the_caller(make: Make) -> None:
@@ -379,24 +373,22 @@ async def test_an_interrupt_by_message_is_left_to_the_caller(make: Make) -> None
     assert await manager.is_alive()
 
 
-async def test_ending_a_kernel_ends_what_its_cells_started(make: Make) -> None:
+async def test_ending_a_kernel_ends_what_its_cells_started(make: Make, connect: Connect) -> None:
     manager = await launched(make(IPYKERNEL))
-    client = await client_of(manager)
+    client = await connect(manager)
     code = "import subprocess as s; p = s.Popen(['sleep', '1000']); print(p.pid, open(f'/proc/{p.pid}/stat').read())"
     pid, *stat = (await output(client, code)).split()
-    client.stop_channels()
     child = KernelProcess.find(int(pid), int(stat[21]))
     assert child is not None
     await local(manager).end(5)
     assert await child.wait(10)
 
 
-async def test_the_kernel_gets_the_environment_and_directory_that_were_given(make: Make) -> None:
+async def test_the_kernel_gets_the_environment_and_directory_that_were_given(make: Make, connect: Connect) -> None:
     manager = await launched(make(IPYKERNEL), env={**ENV, "KERNEL_FOO": "bar"})
-    client = await client_of(manager)
+    client = await connect(manager)
     code = "import os; print(os.environ['KERNEL_FOO'], os.getcwd(), os.environ.get('JPY_PARENT_PID'))"
     assert await output(client, code) == "bar /tmp None\n"
-    client.stop_channels()
 
 
 async def test_a_command_that_is_not_found_is_told_with_its_last_words(make: Make) -> None:
