@@ -72,7 +72,7 @@ def test_a_line_break_from_a_file_is_no_part_of_a_key() -> None:
     assert only(NEW + "\n").key_ids == only(NEW).key_ids
 
 
-@pytest.mark.parametrize("bad", ["", "short", "é" * 44, NEW[:-2]], ids=["empty", "short", "foreign", "cut"])
+@pytest.mark.parametrize("bad", ["", "short", "é" * 44, NEW[:-2]], ids=["empty", "short", "accents", "cut"])
 def test_a_bad_key_is_named_by_its_place_and_not_shown(bad: str) -> None:
     with pytest.raises(ConfigurationError, match="number 2") as caught:
         Sealer([NEW, bad])
