@@ -24,9 +24,7 @@ run: $(RUN_STAMP) ## Start one gateway on port 8888, with a database of its own 
 	@exec $(BIN)/python -m enterprise_gateway $(ARGS)
 
 test: $(DEV_STAMP) ## Run all tests (PYTEST_ARGS="-k relay", WORKERS=0 for one process)
-	@# What failed beside other tests, on a machine that they kept busy, is tried once more alone.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) || \
-		$(BIN)/python -m pytest -n 0 --last-failed --last-failed-no-failures none $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: $(DEV_STAMP) ## Lint, check the format, the types and the layers
 	$(BIN)/ruff check .
