@@ -21,7 +21,8 @@ def test_what_was_sealed_comes_back() -> None:
 
 
 def test_the_sealed_form_tells_nothing_and_is_never_the_same() -> None:
-    kernel_id, key = "a-kernel-of-ada", "a-key-that-signs"  # long: two letters are found in any sealed text now and then
+    kernel_id, key = "a-kernel-of-ada", "a-key-that-signs"
+    # Long: two letters are found in any sealed text now and then.
     first, second = (only(NEW).seal(kernel_id, {"key": key}) for _ in range(2))
     assert first != second
     for told in (kernel_id, key):
