@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any, ClassVar
 
 from tornado.httputil import HTTPServerRequest
@@ -51,10 +52,17 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
         )
     }
 
+    _arrivals: ClassVar[Iterator[int]] = count()
+
     _relay: Relay
     _client: ClientConnection | None = None
     _sink: WebSocketSink | None = None
     _heartbeat: Heartbeat | None = None
+
+    async def prepare(self) -> None:
+        """Take a number: a client that connects twice means its last try, whichever is ready first."""
+        self._arrival = next(self._arrivals)
+        await super().prepare()
 
     async def get(self, kernel_id: str) -> None:
         """Upgrade, if there is such a kernel and it can be reached.
@@ -87,6 +95,7 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
             self._sink,
             session_id=self.get_query_argument("session_id", None) or None,
             framing=choose(self.selected_subprotocol, self.request.headers.get("User-Agent")),
+            arrival=self._arrival,
         )
 
     def on_message(self, message: str | bytes) -> None:

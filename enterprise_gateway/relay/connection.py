@@ -43,6 +43,7 @@ class ClientConnection:
 
     Attributes:
         session_id: What the client calls its session; None if it named none.
+        arrival: Higher than that of every connection that was asked for before.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class ClientConnection:
         framing: Framing,
         options: RelayOptions,
         log: Logger | LoggerAdapter[Any],
+        arrival: int = 0,
     ) -> None:
         self.session_id = session_id
+        self.arrival = arrival
         self._owner = owner
         self._sink = sink
         self._framing = framing

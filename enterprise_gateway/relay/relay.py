@@ -133,17 +133,27 @@ class Relay:
             client.put(message)
             client.flush()
 
-    def attach(self, sink: ClientSink, *, session_id: str | None, framing: Framing) -> ClientConnection:
+    def attach(
+        self, sink: ClientSink, *, session_id: str | None, framing: Framing, arrival: int = 0
+    ) -> ClientConnection:
         """Take in a client whose WebSocket has opened, and tell it how things stand.
 
-        A connection of the same session is closed first: there is one DEALER of an identity.
+        There is one DEALER of an identity: of two connections of one session the one that was asked for last stays,
+        whichever of them opened last, and the other is closed.
+
+        Args:
+            sink: The client's WebSocket.
+            session_id: What the client calls its session.
+            framing: How messages are framed on it.
+            arrival: Rises with each request for a WebSocket.
         """
-        self._supersede(session_id)
         client = ClientConnection(
-            self, sink, session_id=session_id, framing=framing, options=self.options, log=self._log
+            self, sink, session_id=session_id, framing=framing, options=self.options, log=self._log, arrival=arrival
         )
         if self._closed is not None:
             client.close(*self._closed)
+            return client
+        if not self._supersede(client):
             return client
         self._clients = (*self._clients, client)
         self._listener.clients_changed(len(self._clients))
@@ -182,12 +192,16 @@ class Relay:
             client.join(self._link)
             self._tell_one(client, self._listener.execution_state or "idle")
 
-    def _supersede(self, session_id: str | None) -> None:
-        for client in self._clients:
-            if session_id is not None and client.session_id == session_id:
+    def _supersede(self, newcomer: ClientConnection) -> bool:
+        """Close the older ones of the newcomer's session, itself among them; says whether it is the newest."""
+        same = [one for one in self._clients if one.session_id == newcomer.session_id is not None]
+        newest = max([newcomer, *same], key=lambda one: one.arrival)
+        for client in (*same, newcomer):
+            if client is not newest:
                 self._log.info("A newer WebSocket of the same session takes over")
                 # 1000: the former one must not come back and take over in its turn.
                 client.close(CLOSE_NORMAL, "A newer connection of this session took over")
+        return newest is newcomer
 
     def _unsubscribe(self) -> None:
         self.generation = self._link = None

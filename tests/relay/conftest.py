@@ -92,6 +92,6 @@ async def bound(relay: Relay, kernel: FakeKernel) -> Relay:
     return relay
 
 
-def attach(relay: Relay, *, session_id: str | None = None, framing: Framing = V1) -> Client:
+def attach(relay: Relay, *, session_id: str | None = None, framing: Framing = V1, arrival: int = 0) -> Client:
     sink = FakeSink()
-    return Client(sink, relay.attach(sink, session_id=session_id, framing=framing))
+    return Client(sink, relay.attach(sink, session_id=session_id, framing=framing, arrival=arrival))

@@ -65,6 +65,17 @@ async def test_a_superseded_client_is_deaf_and_mute(bound: Relay, kernel: FakeKe
     assert bound.client_count == 1
 
 
+async def test_of_two_openings_the_one_asked_for_last_stays_though_it_was_ready_first(bound: Relay) -> None:
+    newer = attach(bound, session_id="one", arrival=2)
+    former = attach(bound, session_id="one", arrival=1)
+    assert former.sink.closed is not None
+    assert former.sink.closed[0] == 1000
+    assert newer.sink.closed is None
+    newer.send("kernel_info_request")
+    await newer.sink.until(lambda sink: sink.of_type("kernel_info_reply"))
+    assert bound.client_count == 1
+
+
 async def test_clients_without_a_session_live_side_by_side(bound: Relay) -> None:
     first, second = attach(bound), attach(bound)
     for client in (first, second):

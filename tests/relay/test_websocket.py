@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -249,6 +249,33 @@ async def test_a_client_that_vanishes_while_its_kernel_is_sought_leaves_no_trace
         async with asyncio.timeout(5):
             await _turns_until(lambda: relay.client_count == 0)
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_session_that_connects_twice_keeps_its_last_try_though_the_first_is_ready_later(
+    kernel: FakeKernel,
+) -> None:
+    async with gateway() as (server, relay):
+        await relay.bind(kernel.connection, 1)
+        first_seeks, second_is_open = asyncio.Event(), asyncio.Event()
+
+        async def open_channels(kernel_id: str) -> Held:
+            if not first_seeks.is_set():
+                first_seeks.set()
+                await second_is_open.wait()
+            return Held(relay)
+
+        server.kernels.open_channels = open_channels  # type: ignore[method-assign]
+        async with AsyncExitStack() as stack, asyncio.timeout(10):
+            first = asyncio.ensure_future(stack.enter_async_context(connect(server, query="?session_id=one")))
+            await first_seeks.wait()
+            second = await stack.enter_async_context(connect(server, query="?session_id=one"))
+            second_is_open.set()
+            late = await first
+            while await late.read_message() is not None:
+                pass
+            assert late.close_code == 1000
+            assert second.close_code is None
+            assert relay.client_count == 1
 
 
 async def test_small_answers_are_not_held_back_by_nagle(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
