@@ -25,6 +25,7 @@ from enterprise_gateway.config.validation import check_settings
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
 from enterprise_gateway.relay.sockets import raise_file_limit
+from persistence import faults
 from persistence.errors import ConfigurationError, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 
@@ -111,6 +112,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         super().start()
         self._share_log()
         try:
+            faults.arm(self.environment.faults)
             store = KernelSessionManager(parent=self)
             check_settings(self, operation_timeout_seconds=store.operation_timeout)
             asyncio.run(self.run(store))

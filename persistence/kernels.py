@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from persistence import flush
+from persistence import faults, flush
 from persistence.coalesce import SharedQuery
 from persistence.documents import Document, KernelListing, KernelNotice, KernelRecord, Step, instant_rounded_up
 from persistence.driver import Database
@@ -47,7 +47,9 @@ class KernelStore:
         Raises:
             DuplicateKey: `index` says what is taken: `_id_`, `idempotency`, `user_slot` or `slot`.
         """
+        faults.reach("before:insert")
         await self._kernels.insert(record.to_document())
+        faults.reach("after:insert")
 
     async def get(self, kernel_id: str) -> KernelRecord | None:
         """Read a record from the primary. None is no proof that it is gone: see `get_surely`."""
@@ -103,9 +105,11 @@ class KernelStore:
             StaleWrite: Nothing matched: another was first, or an earlier try of this very write was.
             DuplicateKey: It would take a slot that is taken.
         """
+        faults.reach(f"before:{step.name}")
         after = await self._kernels.find_one_and_update({**step.where, "_id": step.kernel_id}, dict(step.update))
         if after is None:
             raise StaleWrite(step.name)
+        faults.reach(f"after:{step.name}")
         return KernelRecord.from_document(after)
 
     async def release(self, replica_id: str, *, now: datetime) -> None:

@@ -18,7 +18,15 @@ from typing import Any
 from traitlets import Bool, HasTraits, List, TraitError, TraitType, Type
 from traitlets.config import Application, Config
 
-from enterprise_gateway.config.names import DEPRECATED, IGNORED_PREFIXES, SYNONYMS, Setting, variable, why_unsupported
+from enterprise_gateway.config.names import (
+    DEPRECATED,
+    FAULTS,
+    IGNORED_PREFIXES,
+    SYNONYMS,
+    Setting,
+    variable,
+    why_unsupported,
+)
 from enterprise_gateway.config.settings import APP_SECTION
 from enterprise_gateway.config.words import Words
 
@@ -51,6 +59,11 @@ class Environment:
     def inherited(self, names: Collection[str]) -> dict[str, str]:
         """Return those of the gateway's own variables that kernels get: the ones in `names` that are set."""
         return {name: self.own[name] for name in names if name in self.own}
+
+    @property
+    def faults(self) -> str:
+        """What a test wants to happen between the steps of acts; empty anywhere else."""
+        return self.own.get(FAULTS, "")
 
     def runtime_root(self) -> Path:
         """Return the short directory of this user under which sockets may lie. It need not exist yet."""

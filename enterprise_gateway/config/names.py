@@ -111,6 +111,9 @@ UNSUPPORTED = {
     "EG_ZMQ_": "sockets are raised to what the system allows, without a setting",
 }
 
+# What a test has happen between the steps of acts: see `persistence.faults`.
+FAULTS = "EG_TEST_FAULTS"
+
 # The project's own, for its tests; no settings.
 IGNORED_PREFIXES = ("EG_TEST_",)
 

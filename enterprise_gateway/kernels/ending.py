@@ -10,7 +10,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.provisioners.local import LocalProvisioner
 from enterprise_gateway.relay import probe
-from persistence import clock
+from persistence import clock, faults
 
 TERMINATE_SECONDS = 2.0
 KILL_SECONDS = 3.0
@@ -41,6 +41,7 @@ async def end_kernel(
     if graceful and await _asked(manager, provisioner, grace_seconds, restart):
         return
     await provisioner.terminate(restart=restart)
+    faults.reach("told to end")
     if await gone(manager, TERMINATE_SECONDS):
         return
     await provisioner.kill(restart=restart)
@@ -53,14 +54,18 @@ async def _asked(
 ) -> bool:
     # As jupyter_client does: interrupted first, a busy kernel gets round to reading what is asked.
     await provisioner.send_signal(signal.SIGINT)
-    asking = asyncio.ensure_future(
-        probe.shutdown_request(manager.connection(), restart=restart, timeout_seconds=grace_seconds)
-    )
+    faults.reach("interrupted")
+    asking = asyncio.ensure_future(_ask(manager, grace_seconds, restart))
     try:
         return await gone(manager, grace_seconds)
     finally:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
+
+
+async def _ask(manager: GatewayKernelManager, grace_seconds: float, restart: bool) -> None:
+    await probe.shutdown_request(manager.connection(), restart=restart, timeout_seconds=grace_seconds)
+    faults.reach("agreed to end")
 
 
 async def gone(manager: GatewayKernelManager, timeout_seconds: float | None) -> bool:

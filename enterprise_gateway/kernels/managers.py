@@ -28,7 +28,7 @@ from enterprise_gateway.provisioners.errors import KernelOnOtherHost, Provisioni
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
 from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.sockets import Context
-from persistence import steps
+from persistence import faults, steps
 from persistence.documents import KernelRecord, Step
 from persistence.errors import SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
@@ -155,7 +155,9 @@ class Managers:
         )
         try:
             await manager.prepare(env=environment, cwd=cwd)
+            faults.reach("prepared")
             await manager.launch()
+            faults.reach("forked")
         except LAUNCH_ERRORS as error:
             await self.abandon(manager)
             raise LaunchFailed(cannot_launch(error)) from error
@@ -249,6 +251,7 @@ class Managers:
             grace_seconds=self._settings.shutdown_wait_seconds,
             restart=restart,
         )
+        faults.reach("seen dead")
         await self.discard(manager)
 
     async def obituary(self, manager: GatewayKernelManager) -> str:
@@ -271,6 +274,7 @@ class Managers:
         """Remove the files of a generation that this replica's act has ended."""
         try:
             await manager.remove_files()
+            faults.reach("files removed")
         except OSError as error:
             self._log.warning("Files of kernel %s could not be removed: %s", manager.kernel_id, error)
         manager.close()
@@ -279,6 +283,7 @@ class Managers:
         """End what this replica has just launched, at its gate or past it, and leave nothing of it."""
         try:
             await manager.abandon()
+            faults.reach("abandoned")
         except (ProvisioningError, OSError) as error:
             self._log.warning("What kernel %s had started could not be removed: %s", manager.kernel_id, error)
 

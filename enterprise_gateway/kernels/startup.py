@@ -20,7 +20,7 @@ from enterprise_gateway.kernels.admission import Withdrawn
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.managers import LAUNCH_ERRORS, LaunchFailed, Managers, cannot_launch
 from enterprise_gateway.relay import probe
-from persistence import clock, steps
+from persistence import clock, faults, steps
 from persistence.documents import KernelRecord
 from persistence.errors import PersistenceError, SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
@@ -65,7 +65,9 @@ class Startup:
         try:
             stored = await self._store_process(record, manager, deadline)
             await manager.open()
+            faults.reach("gate opened")
             kernel_info = await self._ready(manager, deadline, stop)
+            faults.reach("kernel answered")
             running = await self._mark_running(stored, kernel_info, deadline)
         except (*LAUNCH_ERRORS, SealingKeyMissing) as error:
             await self._end_own(manager)

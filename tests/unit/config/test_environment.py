@@ -149,3 +149,13 @@ def test_sockets_lie_in_the_users_runtime_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("environ", [{}, {"XDG_RUNTIME_DIR": "/is/not/there"}])
 def test_without_a_runtime_directory_sockets_lie_under_tmp(environ: dict[str, str]) -> None:
     assert read(environ).runtime_root() == Path(f"/tmp/enterprise-gateway-{os.getuid()}")
+
+
+def test_faults_for_tests_are_read_from_the_environment_and_are_no_setting() -> None:
+    found = read_environment(sections(), {"EG_TEST_FAULTS": "kill@forked"})
+    assert found.faults == "kill@forked"
+    assert found.notices == ()
+
+
+def test_there_are_no_faults_where_the_environment_names_none() -> None:
+    assert read_environment(sections(), {}).faults == ""
