@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
-import sys
 from copy import deepcopy
 from typing import Any
 
@@ -166,7 +166,8 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         def told() -> None:
             if stop.is_set():
                 self.log.warning("Stopping at once")
-                sys.exit(1)
+                logging.shutdown()
+                os._exit(1)  # as a crash, which nothing is lost by; whatever is at work could hold up a cleaner end
             stop.set()
 
         for signum in SIGNALS:

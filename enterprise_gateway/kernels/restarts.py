@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from enterprise_gateway.errors import GatewayError, conflict, not_found
 from enterprise_gateway.kernels.acts import ActLost
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.starting import StartActs
 from enterprise_gateway.kernels.takeover import Takeover
 from enterprise_gateway.kernels.waiting import wait_until
-from enterprise_gateway.kernels.work import Work
+from enterprise_gateway.kernels.work import Work, outcome
 from persistence import clock, steps
 from persistence.documents import KernelRecord
 from persistence.phases import Phase, Target
@@ -64,7 +62,7 @@ class Restarts:
             f"restart of kernel {record.kernel_id}", self._acts.restart(claimed, work, deadline)
         )
         self._parts.work.add(work, task)
-        return await asyncio.shield(task)
+        return await outcome(task)
 
     async def _wait_for(self, record: KernelRecord) -> KernelRecord:
         """Wait for another's restart."""

@@ -96,8 +96,9 @@ class KernelService:
         follow; the wait for it is short, and there is none while the database is known to be away.
 
         Raises:
-            GatewayError: 404 gone; 503 out of reach.
+            GatewayError: 404 gone; 503 out of reach, or this replica is leaving.
         """
+        self._check_open()
         held = await self._held(kernel_id)
         await held.bind()
         await self._acknowledge_open(held)

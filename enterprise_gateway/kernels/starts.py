@@ -22,7 +22,7 @@ from enterprise_gateway.kernels.slots import insert_within_limits
 from enterprise_gateway.kernels.starting import StartActs
 from enterprise_gateway.kernels.takeover import Takeover
 from enterprise_gateway.kernels.waiting import wait_until
-from enterprise_gateway.kernels.work import Work
+from enterprise_gateway.kernels.work import Work, outcome
 from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.provisioners.errors import ProcessProxyUnsupported
 from persistence import clock, steps
@@ -58,7 +58,7 @@ class Starts:
         # A write that is cancelled is made all the same: so what began to write goes on, and is told to stop instead.
         task = self._parts.background.act("start of a kernel", self._find_or_launch(wanted, work))
         try:
-            return await asyncio.shield(task)
+            return await outcome(task)
         except asyncio.CancelledError:
             if not request.repeatable:
                 work.stop.set()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from enterprise_gateway.errors import GatewayError, unavailable
 from enterprise_gateway.kernels.acts import ActLost
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.stopping import StopActs
 from enterprise_gateway.kernels.takeover import Takeover
 from enterprise_gateway.kernels.waiting import wait_until
-from enterprise_gateway.kernels.work import Work
+from enterprise_gateway.kernels.work import Work, outcome
 from persistence import clock, steps
 from persistence.documents import KernelRecord
 from persistence.errors import StaleWrite
@@ -67,7 +65,7 @@ class Stops:
         claimed = await self._parts.acts.claim(steps.claim_stop(record.kernel_id, act=act), act, give_up=give_up)
         task = self._parts.background.act(f"stop of kernel {record.kernel_id}", self._acts.stop(claimed))
         self._parts.work.add(Work(kernel_id=record.kernel_id), task)
-        await asyncio.shield(task)
+        await outcome(task)
 
     async def _ask_the_actor(self, record: KernelRecord) -> None:
         """Somebody starts, restarts or stops it: he ends it."""

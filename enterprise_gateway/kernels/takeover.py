@@ -6,7 +6,6 @@ past its request's deadline is ended, not launched again; a restart is tried onc
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from enterprise_gateway.errors import not_found
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.starting import StartActs
 from enterprise_gateway.kernels.stopping import StopActs
-from enterprise_gateway.kernels.work import Work
+from enterprise_gateway.kernels.work import Work, outcome
 from persistence import clock, steps
 from persistence.documents import Act, KernelRecord, Step
 from persistence.phases import Phase, Target
@@ -76,7 +75,7 @@ class Takeover:
     async def _run(self, record: KernelRecord, act: Coroutine[Any, Any, T], work: Work | None = None) -> T:
         task = self._parts.background.act(f"takeover of kernel {record.kernel_id}", act)
         self._parts.work.add(work or Work(kernel_id=record.kernel_id), task)
-        return await asyncio.shield(task)
+        return await outcome(task)
 
     def _claim(self, record: KernelRecord, act: Act) -> Step:
         if record.phase == Phase.STOPPING.value:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from enterprise_gateway.errors import unavailable
+
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -57,3 +62,19 @@ class WorkAtHand:
     def _forget(self, work: Work) -> None:
         if self._work.get(work.kernel_id) is work:
             del self._work[work.kernel_id]
+
+
+async def outcome(act: asyncio.Task[T]) -> T:
+    """Wait for an act, which goes on where this is cancelled.
+
+    Raises:
+        GatewayError: 503, the replica has left before the act was over; another one finishes it.
+    """
+    try:
+        return await asyncio.shield(act)
+    except asyncio.CancelledError:
+        if not act.cancelled():
+            raise
+        raise unavailable(
+            "This replica was stopped meanwhile, and another one goes on. Try again.", "Gateway stops"
+        ) from None

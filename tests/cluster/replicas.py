@@ -138,10 +138,10 @@ class Cluster:
         """Everything on the host that works on this cluster's files, other than its replicas."""
         return processes_naming(self.folder)
 
-    def documents(self, collection: str) -> list[dict[str, Any]]:
+    def documents(self, collection: str, where: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """What the database holds, read past the gateway."""
         with pymongo.MongoClient[dict[str, Any]](self._mongod_uri, tz_aware=True) as client:
-            return list(client[self.database][collection].find())
+            return list(client[self.database][collection].find(where))
 
     def document(self, kernel_id: str) -> dict[str, Any]:
         """The record of a kernel, ended or not."""
