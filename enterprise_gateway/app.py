@@ -158,6 +158,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         left = await replica.drain(stop_kernels=self.on_exit == "stop")
         assembly.http.stop()
         await assembly.http.close_all_connections()
+        assembly.specs.close()
         self.log.info(farewell(left))
 
     def _listen_to_signals(self, stop: asyncio.Event) -> None:

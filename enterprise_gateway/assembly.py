@@ -13,11 +13,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 from tornado.httpserver import HTTPServer
 from traitlets.config import Application
 
-from culling.membership import Membership, MembershipTimings
+from culling.membership import Membership
 from enterprise_gateway import __version__, server
 from enterprise_gateway.authorization import UserPolicy, make_authorizer
 from enterprise_gateway.config.environment import Environment
 from enterprise_gateway.config.settings import GatewayTraits
+from enterprise_gateway.config.timings import membership_timings
 from enterprise_gateway.handlers.auth import TokenAuth
 from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
 from enterprise_gateway.handlers.options import CorsOptions, HandlerOptions
@@ -62,6 +63,7 @@ class Assembly:
     """A replica that serves."""
 
     replica: Replica
+    specs: SpecService
     http: HTTPServer
     url: str
 
@@ -104,13 +106,7 @@ class Builder:
             url=settings.advertised_url or advertised,
             host=self._host.to_doc(),
             version=__version__,
-            timings=MembershipTimings(
-                lease_duration_seconds=settings.lease_duration,
-                renew_interval_seconds=settings.renew_interval,
-                renew_deadline_seconds=settings.renew_deadline,
-                jitter=settings.renew_jitter,
-                operation_timeout_seconds=self._store.operation_timeout,
-            ),
+            timings=membership_timings(settings, operation_timeout_seconds=self._store.operation_timeout),
             log=self._log,
         )
 
@@ -144,7 +140,8 @@ class Builder:
             users=self._users(),
         )
         application = make_application(services, extra=(CHANNELS_ROUTE,))
-        return Assembly(replica=replica, http=server.serve(self._bound, application, self._settings), url=self.url)
+        http = server.serve(self._bound, application, self._settings)
+        return Assembly(replica=replica, specs=specs, http=http, url=self.url)
 
     def local(self) -> LocalSettings:
         """What the kernels of this host have in common. Touches no disk."""
@@ -237,6 +234,8 @@ class Builder:
         settings = self._settings
         return RelayOptions(
             max_message_bytes=settings.max_message_bytes,
+            client_buffer_bytes=settings.client_buffer_bytes,
+            kernel_queue_bytes=settings.kernel_queue_bytes,
             ping_interval_seconds=settings.ws_ping_interval,
         )
 

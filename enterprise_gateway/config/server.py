@@ -84,6 +84,21 @@ class ServerTraits(HasTraits):
         help="Bytes that one WebSocket message from a client may have, its binary buffers included; a longer one "
         "closes the connection. Widgets send data of this kind.",
     )
+    client_buffer_bytes = Integer(
+        64 * MIB,
+        min=MIB,
+        config=True,
+        help="Bytes that may wait in memory for one WebSocket whose client reads slowly. Beyond it output is left out "
+        "and the client told so; status, replies and widgets' messages are never left out, and at twice as much the "
+        "connection is closed (1013). Many slow clients may need this much each.",
+    )
+    kernel_queue_bytes = Integer(
+        64 * MIB,
+        min=MIB,
+        config=True,
+        help="Bytes of one client's messages that may wait in memory, per channel, for a kernel that is not up yet or "
+        "does not read. Beyond it the connection is closed (1013).",
+    )
     ws_ping_interval = Float(
         30.0,
         min=0.0,

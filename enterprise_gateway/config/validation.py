@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
 
-from enterprise_gateway.config.replica import ReplicaTraits
 from enterprise_gateway.config.security import SecurityTraits
 from enterprise_gateway.config.server import ServerTraits
 from enterprise_gateway.config.settings import GatewayTraits
+from enterprise_gateway.config.timings import membership_timings
 from persistence.errors import ConfigurationError
 
 
@@ -18,27 +17,9 @@ def check_settings(settings: GatewayTraits, *, operation_timeout_seconds: float)
     Raises:
         ConfigurationError: One is broken; the message says which settings to change.
     """
-    check_timing(settings, operation_timeout_seconds=operation_timeout_seconds)
+    membership_timings(settings, operation_timeout_seconds=operation_timeout_seconds)
     check_connections(settings)
     check_exposure(settings, settings)
-
-
-def check_timing(replica: ReplicaTraits, *, operation_timeout_seconds: float) -> None:
-    """Check that a right to lead ends before others may take it, and that one failed write does not end it."""
-    chain = (
-        ("KernelSessionManager.operation_timeout", operation_timeout_seconds),
-        ("renew_deadline", replica.renew_deadline),
-        ("lease_duration", replica.lease_duration),
-    )
-    for (shorter, less), (longer, more) in itertools.pairwise(chain):
-        if not less < more:
-            raise ConfigurationError(f"{shorter} ({less:g} s) must be shorter than {longer} ({more:g} s).")
-    latest = replica.renew_interval * (1 + replica.renew_jitter)
-    if not latest < replica.renew_deadline:
-        raise ConfigurationError(
-            f"renew_interval with its jitter ({latest:g} s) must be shorter than renew_deadline "
-            f"({replica.renew_deadline:g} s)."
-        )
 
 
 def check_connections(server: ServerTraits) -> None:

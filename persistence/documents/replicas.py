@@ -17,7 +17,8 @@ class ReplicaState(StrEnum):
     READY = "ready"
     DRAINING = "draining"
     DEAD = "dead"
-    """Written by the leader, once its beat was seen unchanged; never undone: it comes back under a new id."""
+    """Written by the leader, once its beat was seen unchanged, or by itself with its last beat; never undone: who was
+    declared dead comes back under a new id."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,10 +32,10 @@ def test_settings_that_fit_together_are_accepted(settings: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"operation_timeout_seconds": 10.0}, r"operation_timeout \(10 s\) must be shorter than renew_deadline"),
-        ({"renew_deadline": 15.0}, r"renew_deadline \(15 s\) must be shorter than lease_duration \(15 s\)"),
-        ({"renew_interval": 9.5}, r"renew_interval with its jitter \(10.45 s\)"),
-        ({"renew_interval": 10.0, "renew_jitter": 0.0}, "renew_interval"),
+        ({"operation_timeout_seconds": 10.0}, r"operation timeout \(10 s\) must be shorter than the renew deadline"),
+        ({"renew_deadline": 15.0}, r"renew deadline \(15 s\) must be shorter than the lease duration"),
+        ({"renew_interval": 9.5}, r"renew interval with its jitter \(10.45 s\)"),
+        ({"renew_interval": 10.0, "renew_jitter": 0.0}, "renew interval"),
         ({"keyfile": "k"}, "keyfile is set without certfile"),
         ({"client_ca": "c"}, "client_ca is set without certfile"),
         ({"ip": "0.0.0.0"}, "EG_AUTH_TOKEN"),
