@@ -27,6 +27,7 @@ from enterprise_gateway.handlers.services import GatewayServices
 from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.acts import Acts
 from enterprise_gateway.kernels.admission import Admission
+from enterprise_gateway.kernels.deaths import Deaths
 from enterprise_gateway.kernels.flushing import Flusher
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
@@ -44,9 +45,7 @@ from enterprise_gateway.kernels.starts import Starts
 from enterprise_gateway.kernels.startup import Startup
 from enterprise_gateway.kernels.stopping import StopActs
 from enterprise_gateway.kernels.stops import Stops
-from enterprise_gateway.kernels.sweep import Sweep
 from enterprise_gateway.kernels.takeover import Takeover
-from enterprise_gateway.kernels.undone import Undone
 from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.lifecycle import Background
 from enterprise_gateway.provisioners.host import HostIdentity
@@ -58,9 +57,6 @@ from enterprise_gateway.relay.sockets import relay_context
 from enterprise_gateway.replica import Health, Replica, Rhythm
 from enterprise_gateway.sessions.service import SessionService
 from persistence.kernel_session_manager import KernelSessionManager
-
-# A look at all processes of the user costs more than a query, and what it finds is no hurry.
-LOOKS_PER_SWEEP = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,21 +118,14 @@ class Builder:
         membership.on_new_identity(flusher.report_anew)
         ownership = Ownership(parts)
         hydrator = Hydrator(parts, ownership, self._held_factory(flusher))
-        kernels, specs, takeover = self._services(parts, ownership, hydrator)
+        kernels, specs = self._services(parts, ownership, hydrator)
         replica = Replica(
             store=self._store,
             membership=membership,
             parts=parts,
             kernels=kernels,
             flusher=flusher,
-            noticing=Noticing(
-                parts,
-                hydrator,
-                ownership,
-                undone=Undone(parts, takeover, self._host),
-                sweep=self._sweep(parts),
-                shutdown=kernels.shutdown,
-            ),
+            noticing=Noticing(parts, hydrator, ownership, kernels.shutdown),
             ownership=ownership,
             rhythm=self._rhythm(),
             log=self._log,
@@ -161,7 +150,7 @@ class Builder:
         root = Path(settings.kernel_runtime_dir) if settings.kernel_runtime_dir else self._environment.runtime_root()
         return LocalSettings(
             host=self._host,
-            directories=RuntimeDirectories(root, self._store.deployment_id),
+            directories=RuntimeDirectories(root),
             ipc_kernelspecs=frozenset(settings.ipc_kernelspecs),
             kernel_log_max_bytes=settings.kernel_log_max_bytes,
         )
@@ -189,9 +178,10 @@ class Builder:
 
     def _services(
         self, parts: KernelParts, ownership: Ownership, hydrator: Hydrator
-    ) -> tuple[KernelService, SpecService, Takeover]:
+    ) -> tuple[KernelService, SpecService]:
         specs = self._specs()
         starting = StartActs(parts, Startup(self._store, parts.acts, parts.managers, self._log), hydrator, ownership)
+        ownership.on_death(Deaths(parts, starting).died)
         stopping = StopActs(parts)
         takeover = Takeover(parts, starting, stopping)
         kernels = KernelService(
@@ -201,16 +191,7 @@ class Builder:
             restarts=Restarts(parts, starting, takeover),
             stops=Stops(parts, stopping, takeover),
         )
-        return kernels, specs, takeover
-
-    def _sweep(self, parts: KernelParts) -> Sweep:
-        return Sweep(
-            local=self.local(),
-            deployment_id=self._store.deployment_id,
-            interval_seconds=LOOKS_PER_SWEEP * self._settings.renew_interval,
-            grace_seconds=parts.settings.end_seconds,
-            log=self._log,
-        )
+        return kernels, specs
 
     def _specs(self) -> SpecService:
         manager = KernelSpecManager(parent=self._application)
@@ -242,6 +223,8 @@ class Builder:
                 per_user=None if settings.max_kernels_per_user < 0 else settings.max_kernels_per_user,
             ),
             launch_timeout_seconds=settings.kernel_launch_timeout,
+            autorestart=settings.autorestart,
+            restart_limit=settings.restart_limit,
             shutdown_wait_seconds=settings.shutdown_wait_time,
             max_concurrent_launches=settings.max_concurrent_launches,
             answer_before_ready=settings.answer_before_ready,

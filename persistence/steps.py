@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from persistence.documents import Act, HostDoc, KernelNotice, KernelRecord, Step, packed
+from persistence.documents import Act, HostDoc, KernelRecord, Step, packed
 from persistence.phases import Phase, Target, sources
 
 _STARTING = (Phase.LAUNCHING.value, Phase.RESTARTING.value)
@@ -26,6 +26,9 @@ _LIVE = (
     Phase.RESTARTING.value,
     Phase.STOPPING.value,
 )
+RESTARTING = "restarting"
+AUTORESTARTING = "autorestarting"
+"""The `execution_state` of a kernel that is restarted because it died; of one that somebody restarts: `restarting`."""
 _END_UNSETS = ("act", "owner", "former", "connections", "clients", "user_slot", "slot")
 
 
@@ -114,13 +117,26 @@ def mark_running(record: KernelRecord, *, now: datetime, kernel_info: Mapping[st
 
 def claim_restart(record: KernelRecord, *, act: Act, now: datetime) -> Step:
     """Claim a restart of the running generation that `record` shows; its process becomes the former one."""
-    where = {
-        **_phase(Phase.RUNNING.value),
-        "target": Target.RUNNING.value,
-        "generation": record.generation,
-        "process": _as_stored(record.process),
-    }
-    return _raise_generation("claim restart", record, where, act=act, now=now, phase=Phase.RESTARTING.value)
+    asked = {"phase": Phase.RESTARTING.value, "execution_state": RESTARTING, "restarts": 0}
+    return _raise_generation("claim restart", record, _wanted(record), act=act, now=now, set=asked, unset=("reason",))
+
+
+def restart_dead(record: KernelRecord, *, owner: str, act: Act, restarts: int, reason: str, now: datetime) -> Step:
+    """The owner claims the restart of a running generation that died by itself, as `claim_restart` does on request.
+
+    A late notice of an older death matches nothing, nor does that of a kernel which somebody ends or restarts.
+
+    Args:
+        record: The generation that died.
+        owner: Who must still own it.
+        act: The claim.
+        restarts: How many automatic restarts in a row this makes; absolute, so that a repeated write counts once.
+        reason: How it died.
+        now: The latest that now can be.
+    """
+    where = {**_wanted(record), "owner.replica": owner}
+    died = {"phase": Phase.RESTARTING.value, "execution_state": AUTORESTARTING, "restarts": restarts, "reason": reason}
+    return _raise_generation("restart dead", record, where, act=act, now=now, set=died)
 
 
 def take_over_start(record: KernelRecord, *, act: Act, now: datetime) -> Step:
@@ -131,8 +147,7 @@ def take_over_start(record: KernelRecord, *, act: Act, now: datetime) -> Step:
         "generation": record.generation,
         "process": _as_stored(record.process),
     }
-    phase = Phase.LAUNCHING.value if record.phase == Phase.QUEUED.value else record.phase
-    return _raise_generation("take over start", record, where, act=act, now=now, phase=phase)
+    return _raise_generation("take over start", record, where, act=act, now=now)
 
 
 def take_over_stop(record: KernelRecord, *, act: Act) -> Step:
@@ -142,15 +157,16 @@ def take_over_stop(record: KernelRecord, *, act: Act) -> Step:
 
 
 def _raise_generation(
-    name: str, record: KernelRecord, where: Mapping[str, Any], *, act: Act, now: datetime, phase: str
+    name: str,
+    record: KernelRecord,
+    where: Mapping[str, Any],
+    *,
+    act: Act,
+    now: datetime,
+    set: Mapping[str, Any] | None = None,
+    unset: tuple[str, ...] = (),
 ) -> Step:
-    values: dict[str, Any] = {
-        "phase": phase,
-        "act": act.to_document(),
-        "owner": {"replica": act.replica},
-        "execution_state": "restarting" if phase == Phase.RESTARTING.value else "starting",
-    }
-    unset: tuple[str, ...] = ("process",)
+    values: dict[str, Any] = {**(set or {}), "act": act.to_document(), "owner": {"replica": act.replica}}
     if record.process is not None:
         values["former"] = dict(record.process)
     return _step(
@@ -158,10 +174,20 @@ def _raise_generation(
         record.kernel_id,
         where,
         set=values,
-        unset=unset,
+        unset=("process", *unset),
         inc=("generation", "activity_seq"),
         at_least={"last_activity": now},
     )
+
+
+def _wanted(record: KernelRecord) -> dict[str, Any]:
+    """The filter of a claim on the running generation that `record` shows, while it is wanted to run."""
+    return {
+        **_phase(Phase.RUNNING.value),
+        "target": Target.RUNNING.value,
+        "generation": record.generation,
+        "process": _as_stored(record.process),
+    }
 
 
 def _as_stored(process: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -197,16 +223,6 @@ def end_dead(record: KernelRecord, *, owner: str, reason: str, now: datetime) ->
         "owner.replica": owner,
     }
     return _end("end dead", record.kernel_id, where, reason=reason, now=now)
-
-
-def end_with_host(kernel: KernelRecord | KernelNotice, *, reason: str, now: datetime) -> Step:
-    """End a kernel of a host that is provably no more, whatever was being done with it."""
-    where = {
-        **_phase(*_LIVE),
-        "generation": kernel.generation,
-        "host.id": kernel.host.id if kernel.host else None,
-    }
-    return _end("end with host", kernel.kernel_id, where, reason=reason, now=now)
 
 
 def _sources_of_end() -> tuple[str, ...]:

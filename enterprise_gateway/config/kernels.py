@@ -82,6 +82,19 @@ class KernelTraits(HasTraits):
         help="Whether a POST is answered when the kernel's process runs, before the kernel has answered. Faster for "
         "the client, who then learns only on the WebSocket that a kernel does not come up.",
     )
+    autorestart = Bool(
+        True,
+        config=True,
+        help="Whether a kernel that died by itself is restarted, its id and its clients' WebSockets kept and its "
+        "variables lost; turned off it is ended, with its reason.",
+    )
+    restart_limit = Integer(
+        5,
+        min=0,
+        config=True,
+        help="Number of automatic restarts in a row after which a kernel that dies again is ended; 0 restarts none. "
+        "A kernel that has lived 10 seconds starts the count anew, and so does a restart that is asked for.",
+    )
     shutdown_wait_time = Float(
         5.0,
         min=0.0,
@@ -101,7 +114,7 @@ class KernelTraits(HasTraits):
         help="Directory for local kernels' connection files, sockets and logs, mode 0700. Short: a Unix socket's path "
         "has at most 107 bytes, which is checked at start. Must outlive the gateway, as kernels do. Empty means "
         "`$XDG_RUNTIME_DIR/enterprise-gateway` where that variable names a directory, else "
-        "`/tmp/enterprise-gateway-<user id>`. Each deployment has a directory of its own below it.",
+        "`/tmp/enterprise-gateway-<user id>`.",
     )
     ipc_kernelspecs = Words(
         config=True,

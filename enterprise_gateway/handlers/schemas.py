@@ -39,7 +39,7 @@ SCHEMAS: dict[str, Schema] = {
             "id": _text(**_UUID),
             "name": _text("The kernelspec."),
             "last_activity": _text("UTC, always with six fractional digits.", **_TIME),
-            "execution_state": _text("starting, idle, busy, restarting, terminating or dead."),
+            "execution_state": _text("starting, idle, busy, restarting, autorestarting, terminating or dead."),
             "connections": {"type": "integer", "description": "WebSockets, on all replicas."},
             "reason": _text("Why it died."),
         },

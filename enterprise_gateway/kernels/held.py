@@ -14,9 +14,11 @@ from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.relay.interfaces import KernelStatus
 from enterprise_gateway.relay.relay import Relay
+from persistence.documents import KernelNotice, KernelRecord
 
-# What clients are told when somebody restarts their kernel. Not `restarting`: Jupyter's clients take that for a kernel
-# that has died and is restarted by the server, and JupyterLab opens a dialog that says so.
+# What clients are told when their kernel has died and is restarted: Jupyter's clients understand just that, and
+# JupyterLab opens a dialog that says so. So it is not what they are told when somebody restarts it.
+AUTOMATIC_RESTART = "restarting"
 REQUESTED_RESTART = "starting"
 
 
@@ -46,7 +48,7 @@ class HeldKernel:
         self.owned = False
         self.recorded_state: str | None = None
         self.watch: asyncio.Task[None] | None = None
-        self.watched_generation = 0
+        self.probe: asyncio.Task[None] | None = None
         self.hydrating = asyncio.Lock()
         self.relay = new_relay(self)
         self._binding = asyncio.Lock()
@@ -67,21 +69,34 @@ class HeldKernel:
             if self.connection is not None and self.relay.generation != self.generation:
                 await self.relay.bind(self.connection, self.generation)
 
-    def pause(self, status: str = REQUESTED_RESTART) -> None:
-        """Another generation is coming: clients are told, what they had asked is answered `aborted`."""
+    def pause(self, record: KernelRecord | KernelNotice) -> None:
+        """Another generation is coming, or has come: clients are told, what they had asked is answered `aborted`.
+
+        Args:
+            record: Of that generation: it says whether somebody wants it, or the one before has died, and how.
+        """
         self.release()
         self._let_go()
         if self.relay.generation is None:
             return  # told before: what clients have sent since waits for the next generation, and is no open request
-        self.relay.unbind(status)
+        if record.restarts:
+            self.relay.unbind(AUTOMATIC_RESTART, record.reason)
+        else:
+            self.relay.unbind(REQUESTED_RESTART)
         self.activity.new_generation(None)
+
+    @property
+    def watched(self) -> bool:
+        """Is the generation that is served watched here, or its death being dealt with?"""
+        return self.owned and self.watch is not None and not self.watch.done()
 
     def release(self) -> None:
         """Stop watching the kernel: it is another's."""
         self.owned = False
-        if self.watch is not None:
-            self.watch.cancel()
-            self.watch = None
+        for duty in (self.watch, self.probe):
+            if duty is not None:
+                duty.cancel()
+        self.watch = self.probe = None
 
     def end(self, reason: str | None) -> None:
         """The kernel is gone: its clients are told, nothing is watched any more."""

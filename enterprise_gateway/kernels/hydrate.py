@@ -39,7 +39,7 @@ class Hydrator:
         A kernel that is not running yet (or not now) is held without a generation: its clients wait.
 
         Raises:
-            GatewayError: 503, it can't be reached from here, or its process is gone and its owner has yet to say so.
+            GatewayError: 503, it can't be reached from here, or its process is gone and its owner has yet to see it.
         """
         held = self.hold(record.kernel_id)
         try:
@@ -56,6 +56,8 @@ class Hydrator:
             self._parts.held.drop(held.kernel_id)
 
     async def _serve(self, held: HeldKernel, record: KernelRecord) -> None:
+        if record.phase == Phase.RESTARTING.value and held.generation < record.generation:
+            held.pause(record)  # else who comes now would be joined to the process that is gone, and told so later
         if record.phase != Phase.RUNNING.value:
             return
         held.recorded_state = record.execution_state if record.execution_state in ("busy", "idle") else None
@@ -70,12 +72,12 @@ class Hydrator:
         try:
             manager = await self._parts.managers.restored(record)
         except ProcessGone as gone:
-            if not self._ownership.orphaned(record):
+            if record.owner != self._parts.membership.replica_id and not self._ownership.orphaned(record):
                 raise unavailable(
                     "The kernel's process is gone; the replica that watches it is about to say so. Try again.",
                     "Kernel is gone",
                 ) from gone
-            manager = gone.manager  # adopted as it is: the watch sees it dead at once, and ends its record
+            manager = gone.manager  # owned as it is: the watch sees it dead at once
         if held.generation:
-            held.pause()
+            held.pause(record)
         await held.serve(record.generation, manager, manager.connection())

@@ -223,6 +223,14 @@ class GatewayKernelManager(AsyncKernelManager):
         await self._provisioner.send_signal(signal.SIGINT)
         return True
 
+    async def end_remains(self) -> None:
+        """End what a dead local kernel has left of its process group: members that ignored the signals it died of.
+
+        Where its leader was gone before this object was made, nothing can name the group any more.
+        """
+        if isinstance(self.provisioner, LocalProvisioner):
+            await self.provisioner.end(0)
+
     async def remove_files(self) -> None:
         """Remove the generation's directory. Only for the act that ended it.
 

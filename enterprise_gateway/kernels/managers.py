@@ -25,12 +25,11 @@ from enterprise_gateway.kernels.kernel_manager import (
 from enterprise_gateway.kernels.launch_env import LaunchIdentity, build_env, working_directory
 from enterprise_gateway.kernels.settings import KernelSettings
 from enterprise_gateway.provisioners.errors import KernelOnOtherHost, ProvisioningError
-from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
 from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.sockets import Context
 from persistence import faults, steps
-from persistence.documents import KernelNotice, KernelRecord, Step
+from persistence.documents import KernelRecord, Step
 from persistence.errors import SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
 
@@ -85,9 +84,9 @@ class Managers:
         self._log = log
 
     @property
-    def host(self) -> HostIdentity:
-        """This host."""
-        return self._local.host
+    def host_id(self) -> str:
+        """The identity of this host."""
+        return self._local.host.id
 
     # What a record holds
 
@@ -103,9 +102,9 @@ class Managers:
         """Return the (filtered) env of the request that started the kernel."""
         return {str(key): str(value) for key, value in self._unseal(record, record.request.env).items()}
 
-    def reaches(self, kernel: KernelRecord | KernelNotice) -> bool:
+    def reaches(self, record: KernelRecord) -> bool:
         """Can this replica reach the kernel?"""
-        return kernel.host is None or kernel.host.id == self.host.id
+        return record.host is None or record.host.id == self.host_id
 
     def check_reach(self, record: KernelRecord) -> None:
         """See that this replica can reach the kernel.
@@ -272,13 +271,21 @@ class Managers:
             self._log.warning("The output of kernel %s can't be shortened: %s", manager.kernel_id, error)
 
     async def discard(self, manager: GatewayKernelManager) -> None:
-        """Remove the files of a generation that this replica's act has ended."""
+        """Leave nothing of a dead generation whose end this replica's act is: processes of its group, files."""
+        await self.end_remains(manager)
         try:
             await manager.remove_files()
             faults.reach("files removed")
         except OSError as error:
             self._log.warning("Files of kernel %s could not be removed: %s", manager.kernel_id, error)
         manager.close()
+
+    async def end_remains(self, manager: GatewayKernelManager) -> None:
+        """End what a dead generation has left of its process group: members that ignored what it died of."""
+        try:
+            await manager.end_remains()
+        except OSError as error:
+            self._log.warning("Kernel %s has left processes that can't be ended: %s", manager.kernel_id, error)
 
     async def abandon(self, manager: GatewayKernelManager) -> None:
         """End what this replica has just launched, at its gate or past it, and leave nothing of it."""

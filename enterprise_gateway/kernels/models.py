@@ -8,6 +8,7 @@ from typing import Any
 
 from persistence.documents import KernelListing, KernelRecord, connection_count
 from persistence.phases import Phase
+from persistence.steps import AUTORESTARTING
 
 # What is said of a kernel in a phase, whatever its last own word was. A running one speaks for itself.
 _STATE_IN_PHASE = {
@@ -26,7 +27,7 @@ def timestamp(value: datetime) -> str:
 
 def execution_state(phase: str, state: str) -> str:
     """Say what state a kernel is in: its phase's word, or its own. One that nobody has asked yet counts as busy."""
-    said = _STATE_IN_PHASE.get(phase, state)
+    said = state if state == AUTORESTARTING else _STATE_IN_PHASE.get(phase, state)
     return "busy" if said == "unknown" else said
 
 

@@ -1,23 +1,28 @@
-"""Owning a kernel: exactly one replica watches its process and its IOPub, and says when it has died.
+"""Owning a kernel: exactly one replica watches its process and its IOPub, and sees when it has died.
 
-Ownership is what the record says. A late notice of an old death matches nothing: the end filters on owner and on the
-generation that died. A kernel whose owner left it (drained) or is declared dead is adopted by whoever meets it first.
+Ownership is what the record says. A kernel whose owner left it (drained) or is declared dead is adopted by whoever
+meets it first. What follows a death is said in `deaths`.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from enterprise_gateway.kernels import ending
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.relay import probe
-from persistence import clock, steps
+from persistence import steps
 from persistence.documents import KernelRecord
-from persistence.errors import StaleWrite, StoreUnavailable
+from persistence.errors import StaleWrite
 from persistence.phases import Phase
 
 PROBE_SECONDS = 86_400.0
-RETRY_SECONDS = 1.0
+
+Died = Callable[[HeldKernel, KernelRecord, GatewayKernelManager], Coroutine[Any, Any, None]]
 
 
 class Ownership:
@@ -25,16 +30,20 @@ class Ownership:
 
     def __init__(self, parts: KernelParts) -> None:
         self._parts = parts
+        self._died: Died | None = None
+
+    def on_death(self, died: Died) -> None:
+        """Have `died` called, once a watch, when the process of a kernel that is owned here was seen dead."""
+        self._died = died
 
     async def own(self, held: HeldKernel, record: KernelRecord) -> None:
         """Watch the generation that is served, whose record names this replica."""
         if held.manager is None or held.generation != record.generation:
             return
-        if held.owned and held.watch is not None and held.watched_generation == held.generation:
+        if held.watched:
             return
         held.release()
         held.owned = True
-        held.watched_generation = held.generation
         held.watch = self._parts.background.once(
             f"watch of kernel {held.kernel_id}", self._watch(held, record, held.manager)
         )
@@ -50,7 +59,9 @@ class Ownership:
         self._parts.log.info("Adopted kernel %s, generation %s", record.kernel_id, record.generation)
         held.activity.new_generation(None)
         await self.own(held, adopted)
-        self._parts.background.once(f"probe of kernel {held.kernel_id}", self._probe(held, record.generation))
+        held.probe = self._parts.background.once(
+            f"probe of kernel {held.kernel_id}", self._probe(held, record.generation)
+        )
         return True
 
     async def trim_logs(self) -> None:
@@ -67,7 +78,7 @@ class Ownership:
 
     async def _probe(self, held: HeldKernel, generation: int) -> None:
         """Ask on shell whether a cell is running: no answer yet is busy, an answer is idle as of then."""
-        if held.connection is None:
+        if held.connection is None or held.generation != generation:
             return
         held.activity.probed("busy")
         try:
@@ -80,35 +91,8 @@ class Ownership:
 
     async def _watch(self, held: HeldKernel, record: KernelRecord, manager: GatewayKernelManager) -> None:
         await ending.gone(manager, None)
-        reason = await self._parts.managers.obituary(manager)
-        ended = await self._end_dead(record, reason)
-        if ended is None:
-            return
-        self._parts.log.warning("Kernel %s has died: %s", record.kernel_id, reason)
-        held.watch = None  # this task: its own end is no release
-        held.end(reason)
-        self._parts.held.drop(record.kernel_id)
-        self._parts.changes.changed(record.kernel_id)
-        await self._parts.managers.discard(manager)
-
-    async def _end_dead(self, record: KernelRecord, reason: str) -> KernelRecord | None:
-        """End the record of the generation that died; None where it was restarted, stopped or handed on meanwhile."""
-        while True:
-            step = steps.end_dead(
-                record,
-                owner=self._parts.membership.replica_id,
-                reason=reason,
-                now=self._parts.store.clock.latest_now(),
-            )
-            try:
-                return await self._parts.store.kernels.apply(step)
-            except StaleWrite:
-                return await self._ended_by_me(record, reason)
-            except StoreUnavailable:
-                await clock.sleep(RETRY_SECONDS)
-
-    async def _ended_by_me(self, record: KernelRecord, reason: str) -> KernelRecord | None:
-        # The write may have been made and its answer lost: then the record tells exactly this reason.
-        found = await self._parts.store.kernels.get(record.kernel_id)
-        same = found is not None and found.generation == record.generation and found.reason == reason
-        return found if same else None
+        await self._parts.managers.end_remains(manager)  # while the object that can name the group is still open
+        if self._died is not None:
+            death = self._parts.background.act(f"death of kernel {held.kernel_id}", self._died(held, record, manager))
+            # A write that is cancelled is made all the same: what was begun goes on, also when the watch is ended.
+            await asyncio.shield(death)

@@ -16,6 +16,8 @@ class KernelSettings:
     Attributes:
         limits: How many kernels may live at once.
         launch_timeout_seconds: How long a start may take, waiting included, unless the request says otherwise.
+        autorestart: Is a kernel that died by itself restarted?
+        restart_limit: How many times in a row at most.
         shutdown_wait_seconds: How long a kernel may take to end when asked.
         max_concurrent_launches: How many launches are at work in this replica at once.
         answer_before_ready: Is a POST answered before the kernel has answered?
@@ -27,6 +29,8 @@ class KernelSettings:
 
     limits: Limits = field(default_factory=Limits)
     launch_timeout_seconds: float = 30.0
+    autorestart: bool = True
+    restart_limit: int = 5
     shutdown_wait_seconds: float = 5.0
     max_concurrent_launches: int = 4
     answer_before_ready: bool = False
@@ -37,10 +41,5 @@ class KernelSettings:
 
     @property
     def stop_limit_seconds(self) -> float:
-        """How long a stop may be at work before another takes it over."""
-        return 2 * self.end_seconds
-
-    @property
-    def end_seconds(self) -> float:
-        """How long it takes at most to end a kernel: the wait, and the killing."""
-        return self.shutdown_wait_seconds + TERMINATE_SECONDS + KILL_SECONDS
+        """How long a stop may be at work before another takes it over: the wait, and the killing, doubled."""
+        return 2 * (self.shutdown_wait_seconds + TERMINATE_SECONDS + KILL_SECONDS)

@@ -10,6 +10,7 @@ from enterprise_gateway.kernels.acts import ActLost, holds
 from enterprise_gateway.kernels.admission import Withdrawn
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
+from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.managers import LaunchFailed
 from enterprise_gateway.kernels.ownership import Ownership
 from enterprise_gateway.kernels.parts import KernelParts
@@ -46,7 +47,13 @@ class StartActs:
         return await self._to_its_end(record, body, deadline)
 
     async def restart(
-        self, record: KernelRecord, work: Work, deadline: clock.Deadline, *, graceful: bool = True
+        self,
+        record: KernelRecord,
+        work: Work,
+        deadline: clock.Deadline,
+        *,
+        graceful: bool = True,
+        dead: GatewayKernelManager | None = None,
     ) -> KernelRecord:
         """Go on from a claimed restart, or a launch or restart that was taken over: end the former process, bring up.
 
@@ -55,16 +62,17 @@ class StartActs:
             work: This act.
             deadline: When the kernel must have answered.
             graceful: Is the former process a kernel that can be asked to end?
+            dead: Of the former generation, where its process was seen dead before the claim: it need not be looked for.
 
         Raises:
             GatewayError: The former process can't be ended, or the new one did not come up; the record says why.
         """
         held = self._parts.held.get(record.kernel_id)
         if held is not None:
-            held.pause()
+            held.pause(record)
 
         async def body() -> Started:
-            ready = await self._end_former(record, deadline, graceful=graceful)
+            ready = await self._end_former(record, deadline, graceful=graceful, dead=dead)
             async with self._parts.admission.admitted(deadline, work.stop):
                 return await self._startup.bring_up(ready, deadline=deadline, stop=work.stop)
 
@@ -82,10 +90,20 @@ class StartActs:
 
         return await self._parts.acts.apply(steps.begin_launch(record), won, give_up=deadline)
 
-    async def _end_former(self, record: KernelRecord, deadline: clock.Deadline, *, graceful: bool) -> KernelRecord:
+    async def _end_former(
+        self,
+        record: KernelRecord,
+        deadline: clock.Deadline,
+        *,
+        graceful: bool,
+        dead: GatewayKernelManager | None = None,
+    ) -> KernelRecord:
         if record.former is None:
             return record
-        await self._parts.managers.end_former(record, graceful=graceful)
+        if dead is None:
+            await self._parts.managers.end_former(record, graceful=graceful)
+        else:
+            await self._parts.managers.discard(dead)
         return await self._parts.acts.apply(
             steps.former_is_dead(record),
             lambda found: holds(found, record.act) and found.former is None,

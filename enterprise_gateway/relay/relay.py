@@ -24,6 +24,9 @@ from enterprise_gateway.relay.sockets import Context, KernelLink, relay_context
 from enterprise_gateway.relay.status_reader import StatusReader
 from enterprise_gateway.relay.subscription import Subscription
 
+# Not `restarting` to who comes while a kernel is restarted: JupyterLab answers that by connecting again, and again.
+COMING = "starting"
+
 
 class Relay:
     """Joins clients to a kernel. All methods belong to the event loop's thread.
@@ -59,7 +62,7 @@ class Relay:
         self._subscription: Subscription | None = None
         self._link: KernelLink | None = None  # set once the subscription is proven
         self._statuses = StatusReader()
-        self._told = "starting"  # the state that clients know while no kernel is bound
+        self._told = COMING  # the state that clients know while no kernel is bound
         self._reason: str | None = None
         self._ended = False
         self._closed: tuple[int, str] | None = None
@@ -107,14 +110,18 @@ class Relay:
         if self._clients:
             self.tell(self._listener.execution_state or "idle")
 
-    def unbind(self, status: str = "restarting") -> None:
+    def unbind(self, status: str = COMING, text: str | None = None) -> None:
         """The kernel's process is no more, another comes: clients are told, open requests answered `aborted`.
 
         What clients send from now on waits for the next `bind`.
+
+        Args:
+            status: What they are told. Who comes later is told `starting`.
+            text: Why, for the people, if anything is to be said.
         """
         self._leave()
-        self._told = status
-        self.tell(status)
+        self._told = COMING
+        self.tell(status, text)
 
     def end(self, status: str = "dead", text: str | None = None) -> None:
         """The kernel is gone, or never came up: clients are told, and why if `text` says so.
@@ -123,15 +130,12 @@ class Relay:
         """
         self._leave()
         self._told, self._reason, self._ended = status, text, True
-        for client in self._clients:
-            self._tell_end(client)
+        self.tell(status, text)
 
-    def tell(self, execution_state: str) -> None:
-        """Tell all clients a state, in a status message of the gateway's own."""
-        message = Outgoing("iopub", messages.status(execution_state))
+    def tell(self, execution_state: str, text: str | None = None) -> None:
+        """Tell all clients a state, in a status message of the gateway's own, and before it why if `text` says so."""
         for client in self._clients:
-            client.put(message)
-            client.flush()
+            self._tell_one(client, execution_state, text)
 
     def attach(
         self, sink: ClientSink, *, session_id: str | None, framing: Framing, arrival: int = 0
@@ -184,10 +188,8 @@ class Relay:
             self._listener.clients_changed(len(self._clients))
 
     def _welcome(self, client: ClientConnection) -> None:
-        if self._ended:
-            self._tell_end(client)
-        elif self._link is None:
-            self._tell_one(client, self._told)
+        if self._link is None:
+            self._tell_one(client, self._told, self._reason)
         else:
             client.join(self._link)
             self._tell_one(client, self._listener.execution_state or "idle")
@@ -216,12 +218,9 @@ class Relay:
         for client in self._clients:
             client.leave()
 
-    def _tell_end(self, client: ClientConnection) -> None:
-        if self._reason is not None:
-            client.put(Outgoing("iopub", messages.stderr(self._reason)))
-        self._tell_one(client, self._told)
-
-    def _tell_one(self, client: ClientConnection, execution_state: str) -> None:
+    def _tell_one(self, client: ClientConnection, execution_state: str, text: str | None = None) -> None:
+        if text is not None:
+            client.put(Outgoing("iopub", messages.stderr(text)))
         client.put(Outgoing("iopub", messages.status(execution_state)))
         client.flush()
 

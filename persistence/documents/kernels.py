@@ -66,6 +66,8 @@ class KernelRecord:
     """What names this generation's process or pod, plain, so that steps can filter on it."""
     former: Mapping[str, Any] | None = None
     """The process of the generation before, until it is seen dead."""
+    restarts: int = 0
+    """Automatic restarts in a row, the one that brought this generation among them; 0 where none did."""
     connection: bytes | None = field(default=None, repr=False)
     """Sealed connection info."""
     request: RequestDoc
@@ -74,7 +76,7 @@ class KernelRecord:
     slot: str | None = None
     """Holds one of the cluster's places; likewise."""
     reason: str | None = None
-    """Why it ended, or is ending."""
+    """Why it ended, or is ending; where `restarts` counts, why the generation before died."""
     created_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -84,11 +86,6 @@ class KernelRecord:
     def live(self) -> bool:
         """Whether the kernel exists, or may: every phase but `ended`, a newer replica's too."""
         return phases.live(self.phase)
-
-    @property
-    def launch_timeout_seconds(self) -> float:
-        """How long a launch of it may take."""
-        return self.request.launch_timeout_seconds
 
     def to_document(self) -> Document:
         """Give the document to insert. For inserting only: an update of it all would wipe a newer replica's fields."""
@@ -108,6 +105,7 @@ class KernelRecord:
                 "provisioner": without_none({"name": self.provisioner_name, "info": self.provisioner_info}),
                 "process": None if self.process is None else dict(self.process),
                 "former": None if self.former is None else dict(self.former),
+                "restarts": self.restarts,
                 "connection": self.connection,
                 "request": self.request.to_document(),
                 "user_slot": self.user_slot,
@@ -164,6 +162,7 @@ class KernelRecord:
                 provisioner_info=provisioner.get("info"),
                 process=_mapping(document, "process"),
                 former=_mapping(document, "former"),
+                restarts=int(document.get("restarts", 0)),
                 connection=document.get("connection"),
                 request=RequestDoc.from_document(document["request"]),
                 user_slot=document.get("user_slot"),
@@ -233,10 +232,10 @@ class KernelNotice:
         "owner",
         "act",
         "reason",
+        "restarts",
         "activity_seq",
         "host",
         "execution_state",
-        "request.launch_timeout_seconds",
     )
     """The fields to query."""
 
@@ -247,10 +246,10 @@ class KernelNotice:
     owner: str | None
     act: Act | None
     reason: str | None
+    restarts: int
     activity_seq: int
     host: HostDoc | None
     execution_state: str
-    launch_timeout_seconds: float
 
     @property
     def live(self) -> bool:
@@ -273,10 +272,10 @@ class KernelNotice:
                 owner=_owner(document),
                 act=_act(document),
                 reason=document.get("reason"),
+                restarts=int(document.get("restarts", 0)),
                 activity_seq=int(document["activity_seq"]),
                 host=_host(document),
                 execution_state=document["execution_state"],
-                launch_timeout_seconds=float(document["request"]["launch_timeout_seconds"]),
             )
 
 

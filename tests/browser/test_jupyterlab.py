@@ -135,10 +135,16 @@ async def test_a_start_that_is_refused_says_why_on_the_page(open_notebook: OpenN
     await expect(lab.dialog).to_contain_text(USER)
 
 
-async def test_a_kernel_that_dies_is_shown_as_gone(open_notebook: OpenNotebook) -> None:
-    lab = await open_notebook("dying.ipynb", ["import os\nos._exit(3)"])
+async def test_a_kernel_that_dies_is_restarted_and_the_page_says_so(open_notebook: OpenNotebook) -> None:
+    lab = await open_notebook("dying.ipynb", [COUNTS_ITS_RUNS, "import os\nos._exit(3)"])
     await lab.run(0)
-    await lab.kernel_is_gone()
+    await lab.has_run(0, 1)
+    await lab.run(1)
+    await expect(lab.dialog).to_contain_text("appears to have died. It will restart automatically")
+    await lab.accept()
+    await lab.run(0)
+    await lab.has_run(0, 1)
+    await lab.shows(0, "run 1 of this kernel")
 
 
 async def test_a_restart_on_another_replica_is_seen_by_the_page(

@@ -1,4 +1,4 @@
-"""A kernel that dies by itself: clients are told, and the record says why."""
+"""A kernel that dies by itself and is not to be restarted: clients are told, and the record says why."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
+SETTINGS = {"EG_AUTORESTART": "false"}
 LAST_WORDS = "the last words of this kernel"
 # ipykernel reads what is written to descriptor 2 and sends it to its clients; this is the process's own stderr.
 SAY = f"import os, signal, sys\nos.write(sys.stderr._original_stdstream_copy, b'{LAST_WORDS}\\n')\n"

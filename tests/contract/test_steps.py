@@ -11,7 +11,7 @@ from persistence import steps
 from persistence.documents import Act, ClientHold, ConnectionCount, KernelRecord, Step
 from persistence.errors import StaleWrite
 from persistence.kernels import KernelStore
-from tests.records import HOST, NOW, ended_kernel, queued_kernel, running_kernel
+from tests.records import NOW, ended_kernel, queued_kernel, running_kernel
 
 LATER = NOW + timedelta(seconds=5)
 PROCESS = {"pid": 11, "start_ticks": 100}
@@ -147,28 +147,6 @@ async def test_a_takeover_names_the_process_that_its_own_write_found(kernels: Ke
     assert taken.generation == seen.generation + 1
 
 
-async def test_a_launch_that_was_never_begun_is_taken_over_as_one_that_was(kernels: KernelStore) -> None:
-    record = await queued(kernels)
-    taken = await kernels.apply(steps.take_over_start(record, act=act("second", "r2"), now=LATER))
-    assert (taken.phase, taken.generation) == ("launching", record.generation + 1)
-    assert (await kernels.apply(storing(taken))).process == PROCESS
-
-
-@pytest.mark.parametrize("phase", ["launching", "running", "restarting", "stopping"])
-async def test_a_kernel_ends_with_its_host_whatever_is_done_with_it(kernels: KernelStore, phase: str) -> None:
-    record = await put(kernels, running_kernel(phase=phase, act=act("any"), slot="0", user_slot="ann:0"))
-    ended = await kernels.apply(steps.end_with_host(record, reason="started anew", now=LATER))
-    assert (ended.phase, ended.reason, ended.act, ended.slot) == ("ended", "started anew", None, None)
-
-
-async def test_a_kernel_that_was_started_anew_elsewhere_does_not_end_with_its_former_host(kernels: KernelStore) -> None:
-    record = await put(kernels, running_kernel(host=replace(HOST, id="host-2")))
-    with pytest.raises(StaleWrite):
-        await kernels.apply(steps.end_with_host(replace(record, host=HOST), reason="started anew", now=LATER))
-    with pytest.raises(StaleWrite):
-        await kernels.apply(steps.end_with_host(replace(record, generation=2), reason="started anew", now=LATER))
-
-
 async def test_of_two_takeovers_one_loses(kernels: KernelStore) -> None:
     record = await launched(kernels)
     await kernels.apply(steps.take_over_start(record, act=act("b", "r2"), now=LATER))
@@ -220,6 +198,66 @@ async def test_who_is_not_the_owner_ends_nothing(kernels: KernelStore) -> None:
         await kernels.apply(steps.end_dead(record, owner="r2", reason="died", now=LATER))
 
 
+def restarting_dead(record: KernelRecord, *, owner: str = "r1", restarts: int = 1) -> Step:
+    return steps.restart_dead(
+        record, owner=owner, act=act("dead", owner), restarts=restarts, reason="killed by signal 9", now=LATER
+    )
+
+
+async def test_an_owner_claims_the_restart_of_the_generation_that_died(kernels: KernelStore) -> None:
+    before = await running(kernels)
+    record = await kernels.apply(restarting_dead(before, restarts=3))
+    assert (record.phase, record.execution_state, record.owner) == ("restarting", "autorestarting", "r1")
+    assert (record.former, record.process) == (PROCESS, None)
+    assert (record.restarts, record.reason) == (3, "killed by signal 9")
+    assert record.generation == before.generation + 1
+    assert record.activity_seq > before.activity_seq
+
+
+async def test_a_death_is_answered_by_one_restart(kernels: KernelStore) -> None:
+    record = await running(kernels)
+    await kernels.apply(restarting_dead(record))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(restarting_dead(record))
+
+
+async def test_a_late_notice_of_an_old_death_restarts_nothing(kernels: KernelStore) -> None:
+    old = await running(kernels)
+    record = await kernels.apply(steps.claim_restart(old, act=act("again"), now=LATER))
+    await kernels.apply(readying(await kernels.apply(storing(record, OTHER))))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(restarting_dead(old))
+
+
+async def test_who_is_not_the_owner_restarts_nothing(kernels: KernelStore) -> None:
+    record = await running(kernels)
+    with pytest.raises(StaleWrite):
+        await kernels.apply(restarting_dead(record, owner="r2"))
+
+
+@pytest.mark.parametrize("meanwhile", ["claimed", "wanted"])
+async def test_what_is_to_be_stopped_is_not_restarted(kernels: KernelStore, meanwhile: str) -> None:
+    record = await running(kernels)
+    stop = {"claimed": steps.claim_stop("k1", act=act("stop", "r2")), "wanted": steps.want_stopped("k1")}[meanwhile]
+    await kernels.apply(stop)
+    with pytest.raises(StaleWrite):
+        await kernels.apply(restarting_dead(record))
+
+
+async def test_a_restart_after_a_death_goes_on_counting_with_whoever_takes_it_over(kernels: KernelStore) -> None:
+    record = await kernels.apply(restarting_dead(await running(kernels), restarts=2))
+    taken = await kernels.apply(steps.take_over_start(record, act=act("c", "r3"), now=LATER))
+    assert (taken.restarts, taken.execution_state) == (2, "autorestarting")
+    up = await kernels.apply(readying(await kernels.apply(storing(taken, OTHER)), "r3"))
+    assert (up.restarts, up.execution_state, up.reason) == (2, "idle", "killed by signal 9")
+
+
+async def test_a_requested_restart_starts_the_count_of_deaths_anew(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel(restarts=4, reason="killed by signal 9"))
+    record = await kernels.apply(steps.claim_restart(record, act=act("again"), now=LATER))
+    assert (record.restarts, record.reason, record.execution_state) == (0, None, "restarting")
+
+
 async def test_an_end_frees_the_slots_in_the_same_write(kernels: KernelStore) -> None:
     record = await put(kernels, running_kernel(act=act("stop"), slot="0", user_slot="ann:0"))
     await kernels.apply(steps.end_act(record, reason="shut down", now=LATER))
@@ -261,12 +299,14 @@ async def test_an_ended_kernel_takes_no_connection(kernels: KernelStore) -> None
 async def test_an_ended_kernel_is_revived_by_its_user_and_goes_on_counting(kernels: KernelStore) -> None:
     former = await put(
         kernels,
-        ended_kernel(generation=3, process=OTHER, clients={"s": ClientHold(replica="r1", n=1)}, reason="died"),
+        ended_kernel(
+            generation=3, process=OTHER, clients={"s": ClientHold(replica="r1", n=1)}, reason="died", restarts=5
+        ),
     )
     anew = queued_kernel(act=act("new"), user_slot="ann:0")
     revived = await kernels.apply(steps.revive(former, anew))
     assert (revived.phase, revived.target, revived.generation) == ("queued", "running", 4)
-    assert (revived.process, revived.reason, revived.ended_at) == (None, None, None)
+    assert (revived.process, revived.reason, revived.ended_at, revived.restarts) == (None, None, None, 0)
     assert revived.user_slot == "ann:0"
     assert dict(revived.clients) == {}
     with pytest.raises(StaleWrite):
@@ -287,6 +327,7 @@ async def test_a_phase_of_a_newer_replica_is_untouchable(kernels: KernelStore) -
         steps.want_stopped("k1"),
         steps.adopt(record, replica="r2"),
         steps.end_dead(record, owner="r1", reason="died", now=LATER),
+        restarting_dead(record),
     ):
         with pytest.raises(StaleWrite):
             await kernels.apply(step)

@@ -92,6 +92,16 @@ async def test_a_client_that_comes_after_the_end_is_told_so(bound: Relay) -> Non
     assert client.sink.of_type("stream")
 
 
+async def test_who_is_there_is_told_why_a_kernel_is_restarted_and_who_comes_later_that_it_starts(bound: Relay) -> None:
+    client = attach(bound)
+    bound.unbind("restarting", "Why.")
+    await client.sink.until(lambda sink: sink.states[-1] == "restarting")
+    assert [message["content"]["text"] for message in client.sink.of_type("stream")] == ["Why.\n"]
+    late = attach(bound)
+    await late.sink.until(lambda sink: sink.states == ["starting"])
+    assert not late.sink.of_type("stream")
+
+
 async def test_a_bind_that_is_overtaken_binds_nothing(relay: Relay) -> None:
     async with FakeKernel(welcoming=False) as mute:
         mute.answers.clear()
@@ -101,7 +111,7 @@ async def test_a_bind_that_is_overtaken_binds_nothing(relay: Relay) -> None:
         await binding
         assert relay.generation is None
         client = attach(relay)
-        assert client.sink.states == ["restarting"]
+        assert client.sink.states == ["starting"]
 
 
 async def test_a_cancelled_bind_leaves_nothing_open(relay: Relay) -> None:

@@ -31,8 +31,9 @@ from enterprise_gateway.provisioners.errors import (
 from enterprise_gateway.provisioners.exits import ExitStatus
 from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
-from enterprise_gateway.provisioners.process import KernelProcess
+from enterprise_gateway.provisioners.process import KernelProcess, read_start_ticks
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
+from tests.cluster.waiting import eventually
 from tests.unit.kernels.clients import output, start_channels
 from tests.unit.provisioners.short_paths import short_directory
 
@@ -382,6 +383,36 @@ async def test_ending_a_kernel_ends_what_its_cells_started(make: Make, connect: 
     assert child is not None
     await local(manager).end(5)
     assert await child.wait(10)
+
+
+LEAVES_ONE_DEAF = "(trap '' TERM HUP INT; sh -c 'echo $PPID'; exec sleep 1000) & exec sleep 1000"
+
+
+async def one_left_deaf(manager: GatewayKernelManager) -> KernelProcess:
+    """Kill the kernel alone, when a member of its group ignores all that asks it to end; return that member."""
+    told = await eventually(lambda: local(manager).output_tail(1), "it is deaf and told its pid")
+    left = KernelProcess.find(int(told[0]), read_start_ticks(int(told[0])) or 0)
+    assert left is not None
+    assert manager.process is not None
+    os.kill(manager.process["pid"], signal.SIGKILL)
+    return left
+
+
+@pytest.mark.parametrize("by", ["launcher", "adopter"])
+async def test_what_a_dead_kernel_leaves_of_its_group_is_ended(make: Make, by: str) -> None:
+    launcher = await launched(make(KernelSpec(argv=["sh", "-c", LEAVES_ONE_DEAF])))
+    manager = launcher if by == "launcher" else await adopted(launcher, make)
+    left = await one_left_deaf(manager)
+    assert await local(manager).wait(10) is not None
+    assert left.alive()
+    await manager.end_remains()
+    assert await left.wait(10)
+
+
+async def test_ending_the_remains_of_a_kernel_that_was_long_gone_is_harmless(make: Make) -> None:
+    manager = await launched(make(SLEEPER))
+    await local(manager).end(0)
+    await (await adopted(manager, make)).end_remains()
 
 
 async def test_the_kernel_gets_the_environment_and_directory_that_were_given(make: Make, connect: Connect) -> None:

@@ -34,6 +34,7 @@ def test_times_always_have_six_digits_and_z(value: datetime, text: str) -> None:
         ("running", "busy", "busy"),
         ("running", "unknown", "busy"),
         ("restarting", "idle", "restarting"),
+        ("restarting", "autorestarting", "autorestarting"),
         ("stopping", "idle", "terminating"),
         ("ended", "idle", "dead"),
         ("hibernating", "idle", "idle"),

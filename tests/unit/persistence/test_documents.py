@@ -33,6 +33,7 @@ FULL = replace(
     connections={"r1": ConnectionCount(count=2, n=7), "r2": ConnectionCount(count=0, n=1)},
     clients={"c1": ClientHold(replica="r2", n=3)},
     former={"pid": 1, "start_ticks": 2},
+    restarts=3,
     request=request(key="key-1", has_id=True),
     user_slot="ann:0",
     slot="0",
@@ -96,6 +97,13 @@ def test_a_phase_of_a_newer_replica_is_read_and_live() -> None:
     assert record.live
 
 
+def test_a_kernel_of_a_version_that_counted_no_restarts_has_none() -> None:
+    stored = running_kernel().to_document()
+    del stored["restarts"]
+    assert KernelRecord.from_document(stored).restarts == 0
+    assert KernelNotice.from_document(stored).restarts == 0
+
+
 def test_an_ended_kernel_is_not_live() -> None:
     assert not ended_kernel().live
 
@@ -133,10 +141,8 @@ def test_a_listing_needs_its_fields_only() -> None:
 
 def test_a_notice_needs_its_fields_only() -> None:
     stored = FULL.to_document()
-    fields = {name.partition(".")[0] for name in KernelNotice.FIELDS}
-    notice = KernelNotice.from_document({name: stored[name] for name in fields})
+    notice = KernelNotice.from_document({name: stored[name] for name in KernelNotice.FIELDS})
     assert (notice.owner, notice.act, notice.host, notice.live) == ("r1", FULL.act, HOST, True)
-    assert notice.launch_timeout_seconds == FULL.launch_timeout_seconds
 
 
 def test_connections_of_ignored_replicas_do_not_count() -> None:

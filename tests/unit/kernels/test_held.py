@@ -1,0 +1,81 @@
+"""What the clients of a held kernel are told when another generation comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from enterprise_gateway.kernels.activity import Activity
+from enterprise_gateway.kernels.held import HeldKernel
+from enterprise_gateway.relay.relay import Relay
+from persistence import clock
+from persistence.documents import KernelNotice, KernelRecord
+from tests.records import NOW, running_kernel
+
+
+class FakeRelay:
+    """Bound to the first generation; notes what it was told."""
+
+    client_count = 0
+
+    def __init__(self) -> None:
+        self.generation: int | None = 1
+        self.told: list[tuple[str, str | None]] = []
+
+    def unbind(self, status: str, text: str | None = None) -> None:
+        self.generation = None
+        self.told.append((status, text))
+
+
+@pytest.fixture
+def relay() -> FakeRelay:
+    return FakeRelay()
+
+
+@pytest.fixture
+def held(relay: FakeRelay) -> HeldKernel:
+    activity = Activity("k1", now=lambda: NOW, turned=lambda: None)
+    return HeldKernel("k1", activity=activity, new_relay=lambda held: cast(Relay, relay))
+
+
+ASKED = running_kernel(phase="restarting", generation=2)
+DIED = running_kernel(phase="restarting", generation=2, restarts=1, reason="It was killed.")
+
+
+@pytest.mark.parametrize(
+    ("record", "told"), [(ASKED, ("starting", None)), (DIED, ("restarting", "It was killed."))], ids=["asked", "died"]
+)
+def test_clients_are_told_whether_their_kernel_has_died(
+    held: HeldKernel, relay: FakeRelay, record: KernelRecord, told: tuple[str, str | None]
+) -> None:
+    held.pause(record)
+    assert relay.told == [told]
+
+
+def test_a_notice_tells_as_much_as_a_record(held: HeldKernel, relay: FakeRelay) -> None:
+    held.pause(KernelNotice.from_document(DIED.to_document()))
+    assert relay.told == [("restarting", "It was killed.")]
+
+
+def test_they_are_told_once(held: HeldKernel, relay: FakeRelay) -> None:
+    held.pause(DIED)
+    held.pause(DIED)
+    assert len(relay.told) == 1
+
+
+async def test_a_paused_kernel_is_watched_and_probed_no_longer(held: HeldKernel) -> None:
+    duties = [asyncio.create_task(clock.sleep(1000)) for _ in range(2)]
+    held.owned, (held.watch, held.probe) = True, duties
+    assert held.watched
+    held.pause(DIED)
+    await asyncio.wait(duties)
+    assert all(duty.cancelled() for duty in duties)
+    assert not held.watched
+
+
+async def test_a_watch_that_has_ended_watches_nothing(held: HeldKernel) -> None:
+    held.owned, held.watch = True, asyncio.create_task(clock.sleep(0))
+    await held.watch
+    assert not held.watched
