@@ -116,6 +116,10 @@ class Membership:
         """Say whether a replica is declared dead or has no document. See `Observation.gone`."""
         return replica_id != self.replica_id and self._observation.gone(replica_id)
 
+    def inhabited(self, host_id: str) -> bool:
+        """Say whether a replica may live on this host. Unknown counts as yes: it takes a lease to see one dead."""
+        return any(record.host.id == host_id and self.live(record.replica_id) is not False for record in self.replicas)
+
     def usable_key_ids(self) -> frozenset[str]:
         """Name the sealing keys that every replica has which may live: what is sealed with one, all can read."""
         usable = set(self._own.key_ids)

@@ -45,7 +45,9 @@ from enterprise_gateway.kernels.starts import Starts
 from enterprise_gateway.kernels.startup import Startup
 from enterprise_gateway.kernels.stopping import StopActs
 from enterprise_gateway.kernels.stops import Stops
+from enterprise_gateway.kernels.sweep import Sweep
 from enterprise_gateway.kernels.takeover import Takeover
+from enterprise_gateway.kernels.undone import Undone
 from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.lifecycle import Background
 from enterprise_gateway.provisioners.host import HostIdentity
@@ -57,6 +59,9 @@ from enterprise_gateway.relay.sockets import relay_context
 from enterprise_gateway.replica import Health, Replica, Rhythm
 from enterprise_gateway.sessions.service import SessionService
 from persistence.kernel_session_manager import KernelSessionManager
+
+# A look at all processes of the user costs more than a query, and what it finds is no hurry.
+LOOKS_PER_SWEEP = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,14 +123,21 @@ class Builder:
         membership.on_new_identity(flusher.report_anew)
         ownership = Ownership(parts)
         hydrator = Hydrator(parts, ownership, self._held_factory(flusher))
-        kernels, specs = self._services(parts, ownership, hydrator)
+        kernels, specs, takeover = self._services(parts, ownership, hydrator)
         replica = Replica(
             store=self._store,
             membership=membership,
             parts=parts,
             kernels=kernels,
             flusher=flusher,
-            noticing=Noticing(parts, hydrator, ownership, kernels.shutdown),
+            noticing=Noticing(
+                parts,
+                hydrator,
+                ownership,
+                undone=Undone(parts, takeover, self._host),
+                sweep=self._sweep(parts),
+                shutdown=kernels.shutdown,
+            ),
             ownership=ownership,
             rhythm=self._rhythm(),
             log=self._log,
@@ -150,7 +162,7 @@ class Builder:
         root = Path(settings.kernel_runtime_dir) if settings.kernel_runtime_dir else self._environment.runtime_root()
         return LocalSettings(
             host=self._host,
-            directories=RuntimeDirectories(root),
+            directories=RuntimeDirectories(root, self._store.deployment_id),
             ipc_kernelspecs=frozenset(settings.ipc_kernelspecs),
             kernel_log_max_bytes=settings.kernel_log_max_bytes,
         )
@@ -178,7 +190,7 @@ class Builder:
 
     def _services(
         self, parts: KernelParts, ownership: Ownership, hydrator: Hydrator
-    ) -> tuple[KernelService, SpecService]:
+    ) -> tuple[KernelService, SpecService, Takeover]:
         specs = self._specs()
         starting = StartActs(parts, Startup(self._store, parts.acts, parts.managers, self._log), hydrator, ownership)
         ownership.on_death(Deaths(parts, starting).died)
@@ -191,7 +203,16 @@ class Builder:
             restarts=Restarts(parts, starting, takeover),
             stops=Stops(parts, stopping, takeover),
         )
-        return kernels, specs
+        return kernels, specs, takeover
+
+    def _sweep(self, parts: KernelParts) -> Sweep:
+        return Sweep(
+            local=self.local(),
+            deployment_id=self._store.deployment_id,
+            interval_seconds=LOOKS_PER_SWEEP * self._settings.renew_interval,
+            grace_seconds=parts.settings.end_seconds,
+            log=self._log,
+        )
 
     def _specs(self) -> SpecService:
         manager = KernelSpecManager(parent=self._application)

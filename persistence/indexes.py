@@ -38,6 +38,7 @@ def _kernels(history_seconds: int) -> list[Index]:
         Index(name="phase_activity", keys=("phase", "last_activity")),
         Index(name="owner", keys=("owner.replica",)),
         Index(name="host", keys=("host.id",)),
+        Index(name="machine", keys=("host.machine", "host.name")),
     ]
 
 

@@ -13,11 +13,11 @@ from typing import Literal
 
 from persistence import faults, flush
 from persistence.coalesce import SharedQuery
-from persistence.documents import Document, KernelListing, KernelNotice, KernelRecord, Step, instant_rounded_up
+from persistence.documents import Document, HostDoc, KernelListing, KernelNotice, KernelRecord, Step, instant_rounded_up
 from persistence.driver import Database
 from persistence.errors import PersistenceError, StaleWrite, StoreUnavailable
 from persistence.flush import ActivityEntry
-from persistence.phases import LIVE_FILTER
+from persistence.phases import AT_WORK, LIVE_FILTER
 from persistence.reads import SureReads
 
 __all__ = ["COLLECTION", "ActivityEntry", "KernelStore", "SlotField"]
@@ -78,23 +78,30 @@ class KernelStore:
         return {document[field] for document in await self._kernels.find(where, (field,))}
 
     async def notices(
-        self, replica_id: str, host_id: str | None, held_ids: AnyCollection[str] = (), *, surely: bool = False
+        self, replica_id: str, host: HostDoc | None, held_ids: AnyCollection[str] = (), *, surely: bool = False
     ) -> list[KernelNotice]:
         """Ask, in one query, what concerns a replica.
 
         Args:
             replica_id: The live kernels that it owns are told.
-            host_id: So are the live kernels that only this host can reach; None: it has no such kernels.
+            host: So are the live kernels that only this host can reach, or could before its machine was started anew;
+                None: it has no such kernels.
             held_ids: So are these, ended or not. One that is missing from the answer has no record.
             surely: Ask the majority (linearizable). A sweep's kill must, after it listed the processes.
+
+        Told too are the kernels that somebody is at work on and that no host has yet: if he dies, anybody may finish.
         """
         live = {"phase": dict(LIVE_FILTER)}
         concerns: list[Document] = [
             {"_id": {"$in": list(held_ids)}},
             {"owner.replica": replica_id, **live},
+            {"phase": {"$in": list(AT_WORK)}, "host": None},
         ]
-        if host_id is not None:
-            concerns.append({"host.id": host_id, **live})
+        if host is not None:
+            concerns.append({"host.id": host.id, **live})
+            concerns.append(
+                {"host.machine": host.machine, "host.name": host.name, "host.boot": {"$ne": host.boot}, **live}
+            )
         found = await self._kernels.find({"$or": concerns}, KernelNotice.FIELDS, linearizable=surely)
         return [KernelNotice.from_document(document) for document in found]
 

@@ -48,6 +48,9 @@ _NEXT: Mapping[str, tuple[Phase, ...]] = {
 TAKEOVERS = (Phase.LAUNCHING, Phase.RESTARTING, Phase.STOPPING)
 """Phases whose work another may take over, staying in them: those in which somebody is at work."""
 
+AT_WORK = (Phase.QUEUED.value, *(phase.value for phase in TAKEOVERS))
+"""Phases in which an act is at work on the kernel, or waits for its turn."""
+
 LIVE_FILTER: Mapping[str, object] = {"$ne": Phase.ENDED.value}
 """For the field `phase` of a query: live, a newer replica's phases included."""
 

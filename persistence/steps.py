@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from persistence.documents import Act, HostDoc, KernelRecord, Step, packed
+from persistence.documents import Act, HostDoc, KernelNotice, KernelRecord, Step, packed
 from persistence.phases import Phase, Target, sources
 
 _STARTING = (Phase.LAUNCHING.value, Phase.RESTARTING.value)
@@ -147,7 +147,8 @@ def take_over_start(record: KernelRecord, *, act: Act, now: datetime) -> Step:
         "generation": record.generation,
         "process": _as_stored(record.process),
     }
-    return _raise_generation("take over start", record, where, act=act, now=now)
+    phase = Phase.LAUNCHING.value if record.phase == Phase.QUEUED.value else record.phase
+    return _raise_generation("take over start", record, where, act=act, now=now, set={"phase": phase})
 
 
 def take_over_stop(record: KernelRecord, *, act: Act) -> Step:
@@ -223,6 +224,16 @@ def end_dead(record: KernelRecord, *, owner: str, reason: str, now: datetime) ->
         "owner.replica": owner,
     }
     return _end("end dead", record.kernel_id, where, reason=reason, now=now)
+
+
+def end_with_host(kernel: KernelRecord | KernelNotice, *, reason: str, now: datetime) -> Step:
+    """End a kernel of a host that is provably no more, whatever was being done with it."""
+    where = {
+        **_phase(*_LIVE),
+        "generation": kernel.generation,
+        "host.id": kernel.host.id if kernel.host else None,
+    }
+    return _end("end with host", kernel.kernel_id, where, reason=reason, now=now)
 
 
 def _sources_of_end() -> tuple[str, ...]:

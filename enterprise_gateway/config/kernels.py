@@ -114,7 +114,7 @@ class KernelTraits(HasTraits):
         help="Directory for local kernels' connection files, sockets and logs, mode 0700. Short: a Unix socket's path "
         "has at most 107 bytes, which is checked at start. Must outlive the gateway, as kernels do. Empty means "
         "`$XDG_RUNTIME_DIR/enterprise-gateway` where that variable names a directory, else "
-        "`/tmp/enterprise-gateway-<user id>`.",
+        "`/tmp/enterprise-gateway-<user id>`. Each deployment has a directory of its own below it.",
     )
     ipc_kernelspecs = Words(
         config=True,

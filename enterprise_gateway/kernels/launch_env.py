@@ -20,17 +20,13 @@ from string import Template
 from typing import Any
 
 from enterprise_gateway.errors import bad_request
+from enterprise_gateway.provisioners.census import DEPLOYMENT, GENERATION, KERNEL_ID
 
 DEFAULT_INHERITED_ENVS = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ")
 ALL = "*"
 CLIENT_PREFIX = "KERNEL_"
 MAX_VARIABLE_BYTES = 128 * 1024
 """What Linux allows for `NAME=value` and its end (MAX_ARG_STRLEN)."""
-
-KERNEL_ID = "ENTERPRISE_GATEWAY_KERNEL_ID"
-GENERATION = "ENTERPRISE_GATEWAY_GENERATION"
-DEPLOYMENT = "ENTERPRISE_GATEWAY_DEPLOYMENT"
-"""By these three a process is known for a kernel's: which, which launch of it, and which database's."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NEVER = frozenset(

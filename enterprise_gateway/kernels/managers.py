@@ -25,11 +25,12 @@ from enterprise_gateway.kernels.kernel_manager import (
 from enterprise_gateway.kernels.launch_env import LaunchIdentity, build_env, working_directory
 from enterprise_gateway.kernels.settings import KernelSettings
 from enterprise_gateway.provisioners.errors import KernelOnOtherHost, ProvisioningError
+from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
 from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.sockets import Context
 from persistence import faults, steps
-from persistence.documents import KernelRecord, Step
+from persistence.documents import KernelNotice, KernelRecord, Step
 from persistence.errors import SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
 
@@ -84,9 +85,9 @@ class Managers:
         self._log = log
 
     @property
-    def host_id(self) -> str:
-        """The identity of this host."""
-        return self._local.host.id
+    def host(self) -> HostIdentity:
+        """This host."""
+        return self._local.host
 
     # What a record holds
 
@@ -102,9 +103,9 @@ class Managers:
         """Return the (filtered) env of the request that started the kernel."""
         return {str(key): str(value) for key, value in self._unseal(record, record.request.env).items()}
 
-    def reaches(self, record: KernelRecord) -> bool:
+    def reaches(self, kernel: KernelRecord | KernelNotice) -> bool:
         """Can this replica reach the kernel?"""
-        return record.host is None or record.host.id == self.host_id
+        return kernel.host is None or kernel.host.id == self.host.id
 
     def check_reach(self, record: KernelRecord) -> None:
         """See that this replica can reach the kernel.

@@ -1,7 +1,7 @@
-"""What other replicas did to the kernels held here: seen once a beat, at once where the database has change streams.
+"""What concerns this replica: seen once a beat, at once where the database has change streams, by one query.
 
-One query serves it. The record is the truth: a kernel that was ended elsewhere is dead to the clients here too, one
-that was restarted gets fresh sockets, one whose owner is gone is adopted.
+The record is the truth: a kernel that was ended elsewhere is dead to the clients here too, one that was restarted gets
+fresh sockets, one whose owner is gone is adopted; what was left undone is finished, what was left over is swept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
 from enterprise_gateway.kernels.ownership import Ownership
 from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.sweep import Sweep
+from enterprise_gateway.kernels.undone import Undone
 from persistence.documents import KernelNotice
 from persistence.errors import StoreUnavailable
 from persistence.phases import Phase, Target
@@ -26,9 +28,14 @@ class Noticing:
         parts: KernelParts,
         hydrator: Hydrator,
         ownership: Ownership,
+        *,
+        undone: Undone,
+        sweep: Sweep,
         shutdown: Callable[[str], Awaitable[None]],
     ) -> None:
         self._parts = parts
+        self._undone = undone
+        self._sweep = sweep
         self._shutdown = shutdown
         self._hydrator = hydrator
         self._ownership = ownership
@@ -39,10 +46,16 @@ class Noticing:
         Raises:
             StoreUnavailable: Nothing was learned, and nothing is changed.
         """
+        census = await self._sweep.census()  # before the records are read
         asked = self._parts.held.ids
         notices = await self._parts.store.kernels.notices(
-            self._parts.membership.replica_id, self._parts.managers.host_id, asked
+            self._parts.membership.replica_id,
+            self._parts.managers.host.to_doc(),
+            {*asked, *(census.kernel_ids if census else ())},
+            surely=census is not None,
         )
+        if census is not None:
+            await self._sweep.clear(census, notices)
         seen = {notice.kernel_id for notice in notices}
         for notice in notices:
             await self._notice(notice)
@@ -53,6 +66,8 @@ class Noticing:
     async def _notice(self, notice: KernelNotice) -> None:
         if notice.target == Target.STOPPED.value:
             self._parts.work.stop(notice.kernel_id)
+        if notice.live:
+            await self._undone.met(notice)
         held = self._parts.held.get(notice.kernel_id)
         if notice.phase == Phase.ENDED.value:
             self._ended(held, notice)
@@ -71,7 +86,8 @@ class Noticing:
 
     def _wanted_stopped(self, notice: KernelNotice) -> None:
         """A replica that can't reach the kernel, or died over it, wants it stopped: its owner does it."""
-        if notice.owner == self._parts.membership.replica_id and notice.kernel_id not in self._parts.work.kernel_ids:
+        mine = notice.owner == self._parts.membership.replica_id or self._adoptable(notice)
+        if mine and notice.kernel_id not in self._parts.work.kernel_ids:
             self._parts.background.once(f"stop of kernel {notice.kernel_id}", self._stop(notice.kernel_id))
 
     async def _stop(self, kernel_id: str) -> None:
@@ -90,7 +106,8 @@ class Noticing:
             await self._hydrate(notice.kernel_id)
 
     def _adoptable(self, notice: KernelNotice) -> bool:
-        return notice.owner is None or self._parts.membership.gone(notice.owner)
+        orphaned = notice.owner is None or self._parts.membership.gone(notice.owner)
+        return orphaned and self._parts.managers.reaches(notice)
 
     async def _hydrate(self, kernel_id: str) -> None:
         record = await self._parts.store.kernels.get(kernel_id)

@@ -41,5 +41,10 @@ class KernelSettings:
 
     @property
     def stop_limit_seconds(self) -> float:
-        """How long a stop may be at work before another takes it over: the wait, and the killing, doubled."""
-        return 2 * (self.shutdown_wait_seconds + TERMINATE_SECONDS + KILL_SECONDS)
+        """How long a stop may be at work before another takes it over."""
+        return 2 * self.end_seconds
+
+    @property
+    def end_seconds(self) -> float:
+        """How long it takes at most to end a kernel: the wait, and the killing."""
+        return self.shutdown_wait_seconds + TERMINATE_SECONDS + KILL_SECONDS

@@ -1,7 +1,8 @@
 """Acts that were left undone: finished by whoever meets them.
 
-An act past its limit, or one whose actor is declared dead or unknown, is taken over by compare-and-set. A launch
-past its request's deadline is ended, not launched again; a restart is tried once more; a stop is taken over as it is.
+An act past its limit, or one whose actor is declared dead or unknown, is taken over by compare-and-set. A launch is
+tried once more where its client may come back for it and there is time, else it is ended. A restart is tried once more,
+a stop is taken over as it is.
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ from typing import Any, TypeVar
 
 from enterprise_gateway.errors import not_found
 from enterprise_gateway.kernels.parts import KernelParts
-from enterprise_gateway.kernels.starting import StartActs
+from enterprise_gateway.kernels.starting import WITHDRAWN, StartActs
 from enterprise_gateway.kernels.stopping import StopActs
 from enterprise_gateway.kernels.work import Work, outcome
 from persistence import clock, steps
-from persistence.documents import Act, KernelRecord, Step
-from persistence.phases import Phase, Target
+from persistence.documents import Act, KernelNotice, KernelRecord, RequestDoc, Step
+from persistence.phases import AT_WORK, Phase, Target
 
 T = TypeVar("T")
 
-_LIMITED = (Phase.QUEUED.value, Phase.LAUNCHING.value, Phase.RESTARTING.value, Phase.STOPPING.value)
 LEFT_UNDONE = "its launch was left undone by the replica that began it"
 
 
@@ -32,13 +32,13 @@ class Takeover:
         self._starting = starting
         self._stopping = stopping
 
-    def overdue(self, record: KernelRecord) -> bool:
+    def overdue(self, kernel: KernelRecord | KernelNotice) -> bool:
         """Is somebody's act on this kernel dead or past its limit?"""
-        if record.act is None or record.phase not in _LIMITED:
+        if kernel.act is None or kernel.phase not in AT_WORK:
             return False
-        if self._parts.membership.gone(record.act.replica):
+        if self._parts.membership.gone(kernel.act.replica):
             return True
-        return self._parts.acts.age_seconds(record.act) > self._limit_seconds(record)
+        return self._parts.acts.age_seconds(kernel.act) > self._limit_seconds(kernel)
 
     async def finish(self, record: KernelRecord) -> KernelRecord:
         """Take the act over and bring it to its end.
@@ -63,7 +63,8 @@ class Takeover:
             await self._run(claimed, self._stopping.stop(claimed))
             raise not_found(record.kernel_id)
         if claimed.target == Target.STOPPED.value or not self._worth_trying(claimed):
-            await self._run(claimed, self._starting.end_overdue(claimed, LEFT_UNDONE))
+            reason = WITHDRAWN if claimed.target == Target.STOPPED.value else LEFT_UNDONE
+            await self._run(claimed, self._starting.end_overdue(claimed, reason))
             raise not_found(record.kernel_id)
         return await self._again(claimed)
 
@@ -85,12 +86,16 @@ class Takeover:
     def _worth_trying(self, record: KernelRecord) -> bool:
         if record.phase == Phase.RESTARTING.value:
             return True
-        return self._parts.store.clock.latest_now() < record.request.deadline
+        return self._awaited(record.request) and self._parts.store.clock.latest_now() < record.request.deadline
 
-    def _limit_seconds(self, record: KernelRecord) -> float:
-        if record.phase == Phase.STOPPING.value:
+    def _awaited(self, request: RequestDoc) -> bool:
+        """Does the client know the kernel's id, or can it ask again? One that can't has lost it with its connection."""
+        return request.has_id or request.key is not None or self._parts.settings.answer_before_ready
+
+    def _limit_seconds(self, kernel: KernelRecord | KernelNotice) -> float:
+        if kernel.phase == Phase.STOPPING.value:
             return self._parts.settings.stop_limit_seconds
-        return 2 * record.request.launch_timeout_seconds
+        return 2 * kernel.launch_timeout_seconds
 
     def _give_up(self) -> clock.Deadline:
         return clock.Deadline(self._parts.settings.stop_limit_seconds)

@@ -65,6 +65,17 @@ class HostIdentity:
             name=os.uname().nodename,
         )
 
+    def was(self, other: HostDoc) -> bool:
+        """Whether `other` was this machine before its last boot: all that ran there is provably gone.
+
+        Never a container beside this one, which is another host of the same boot, nor where there is no machine id.
+        """
+        return other.machine == self.machine and other.name == self.name and other.boot != self.boot
+
+    def is_or_was(self, other: HostDoc) -> bool:
+        """Whether `other` is this host, or was this machine before its last boot."""
+        return other.id == self.id or self.was(other)
+
     def to_doc(self) -> HostDoc:
         """Give what is stored of it."""
         return HostDoc(id=self.id, machine=self.machine, boot=self.boot, name=self.name)

@@ -116,6 +116,14 @@ class KernelProcess:
             await asyncio.wait({self._watch()}, timeout=timeout_seconds)
         return not self._closed and not self.alive()
 
+    def signal_alone(self, signum: int) -> bool:
+        """Send a signal to the process alone; says whether it was there."""
+        try:
+            signal.pidfd_send_signal(self._descriptor, signum)
+        except ProcessLookupError:
+            return False
+        return True
+
     def signal_group(self, signum: int) -> bool:
         """Send a signal to the process and its group.
 

@@ -1,8 +1,8 @@
 """The directories of this host's kernels: connection file, sockets and log, one directory a kernel *and* generation.
 
 Nobody but the gateway's user may enter them: they hold keys, and sockets that are not encrypted. A directory belongs to
-the act that made it; only the act that ended the generation removes it. So a name never stands for two kernels, and the
-files of a living one are never tidied away.
+the act that made it; only the act that ended the generation removes it, or the sweep where that act could not. So a
+name never stands for two kernels, and the files of a living one are never tidied away.
 """
 
 from __future__ import annotations
@@ -22,21 +22,31 @@ MAX_GENERATION_DIGITS = 7
 SOCKET_NAME = "s"  # jupyter_client appends "-" and a number to name the five sockets
 MAX_SOCKET_SUFFIX = len("-5")
 
+_DEPLOYMENT_CHARACTERS = 8  # of a random id: enough to keep the few deployments of a user apart, and short
+
 _KERNEL_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_KERNEL_ID_LENGTH - 1}}}", re.ASCII)
+_NAME = re.compile(
+    rf"(?P<kernel_id>{_KERNEL_ID.pattern})\.(?P<generation>[0-9]{{1,{MAX_GENERATION_DIGITS}}})", re.ASCII
+)
 
 
 class RuntimeDirectories:
     """The directory under which this host's kernels have theirs. All its calls touch the disk.
 
     Args:
-        root: Short, since Unix sockets are named by whole paths; shared by the gateways of one user and deployment on
-            this host, for they serve each other's kernels.
+        base: Short, since Unix sockets are named by whole paths; shared by the gateways of one user on this host.
+        deployment_id: Whose kernels these are: the deployments of one user have a directory each below the base, so
+            that none tidies away another's. Empty: the base is this one's alone.
+
+    Attributes:
+        root: Where the kernels' directories are.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, base: str | Path, deployment_id: str = "") -> None:
         # Its parents may be links (/var/run), itself may not; a path that changed its meaning later would be no name.
-        path = Path(os.path.abspath(root))
-        self.root = Path(os.path.realpath(path.parent)) / path.name
+        path = Path(os.path.abspath(base))
+        self._base = Path(os.path.realpath(path.parent)) / path.name
+        self.root = self._base / deployment_id[:_DEPLOYMENT_CHARACTERS]
 
     def prepare(self) -> None:
         """Make the root if it is missing, and see that it is the gateway's alone and short enough for sockets.
@@ -46,11 +56,12 @@ class RuntimeDirectories:
             OSError: It can't be made.
         """
         self._check_length()
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.root.mkdir(mode=0o700)
-        except FileExistsError:
-            check_private(self.root)
+        self._base.parent.mkdir(parents=True, exist_ok=True)
+        for directory in (self._base, self.root):
+            try:
+                directory.mkdir(mode=0o700)
+            except FileExistsError:
+                check_private(directory)
 
     def _check_length(self) -> None:
         longest = self.path("k" * MAX_KERNEL_ID_LENGTH, 10**MAX_GENERATION_DIGITS - 1) / SOCKET_NAME
@@ -89,8 +100,16 @@ class RuntimeDirectories:
             ) from error
         return path
 
+    def names(self) -> list[tuple[str, int]]:
+        """List whose directories there are, by kernel id and generation."""
+        try:
+            found = [_NAME.fullmatch(name) for name in os.listdir(self.root)]
+        except FileNotFoundError:
+            return []
+        return [(name["kernel_id"], int(name["generation"])) for name in found if name is not None]
+
     def remove(self, kernel_id: str, generation: int) -> None:
-        """Remove that directory and all in it. To be called by the act that ended this generation, by no one else.
+        """Remove that directory and all in it: for the act that ended this generation, or the sweep after it.
 
         It is no error if it is gone.
 

@@ -87,6 +87,11 @@ class KernelRecord:
         """Whether the kernel exists, or may: every phase but `ended`, a newer replica's too."""
         return phases.live(self.phase)
 
+    @property
+    def launch_timeout_seconds(self) -> float:
+        """How long a launch of it may take."""
+        return self.request.launch_timeout_seconds
+
     def to_document(self) -> Document:
         """Give the document to insert. For inserting only: an update of it all would wipe a newer replica's fields."""
         return without_none(
@@ -236,6 +241,7 @@ class KernelNotice:
         "activity_seq",
         "host",
         "execution_state",
+        "request.launch_timeout_seconds",
     )
     """The fields to query."""
 
@@ -250,6 +256,7 @@ class KernelNotice:
     activity_seq: int
     host: HostDoc | None
     execution_state: str
+    launch_timeout_seconds: float
 
     @property
     def live(self) -> bool:
@@ -276,6 +283,7 @@ class KernelNotice:
                 activity_seq=int(document["activity_seq"]),
                 host=_host(document),
                 execution_state=document["execution_state"],
+                launch_timeout_seconds=float(document["request"]["launch_timeout_seconds"]),
             )
 
 

@@ -1,7 +1,7 @@
 """The kernels that really run on this host, whatever a gateway or its database says.
 
 A kernel is a process whose command line names a connection file below the cluster's own runtime directory, where each
-generation has a directory `<kernel id>.<generation>`.
+generation has a directory `<deployment>/<kernel id>.<generation>`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ def processes_naming(folder: Path) -> list[int]:
     return [pid for pid in _pids() if f"{folder}/" in " ".join(_command(pid))]
 
 
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    return any(_command(pid))
+
+
 def _pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
@@ -58,5 +63,5 @@ def _look(pid: int, root: str) -> KernelProcess | None:
         environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None  # it ended while we looked
-    kernel_id, _, generation = named.removeprefix(root).partition("/")[0].rpartition(".")
+    kernel_id, _, generation = Path(named).parent.name.rpartition(".")
     return KernelProcess(pid, kernel_id, int(generation), environment.replace("\0", "\n"))

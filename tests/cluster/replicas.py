@@ -147,6 +147,11 @@ class Cluster:
         """The record of a kernel, ended or not."""
         return next(document for document in self.documents("kernels") if document["_id"] == kernel_id)
 
+    def write(self, collection: str, document_id: str, values: Mapping[str, Any]) -> None:
+        """Set fields of a document, past the gateway."""
+        with pymongo.MongoClient[dict[str, Any]](self._mongod_uri) as client:
+            client[self.database][collection].update_one({"_id": document_id}, {"$set": dict(values)})
+
     def dump(self) -> Iterator[bytes]:
         """Every document of every collection, as the bytes that lie in the database."""
         with pymongo.MongoClient[Any](self._mongod_uri, document_class=RawBSONDocument) as client:

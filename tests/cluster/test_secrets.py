@@ -63,7 +63,7 @@ async def test_no_secret_is_in_a_dump_of_the_database_in_a_log_or_in_an_answer(r
 
 def connection_key(trio: Cluster, kernel_id: str) -> str:
     """The key that signs the kernel's messages, from its own connection file."""
-    (file,) = (trio.runtime / "k").glob(f"{kernel_id}.*/*.json")
+    (file,) = (trio.runtime / "k").glob(f"*/{kernel_id}.*/*.json")
     key: str = json.loads(Path(file).read_text())["key"]
     assert len(key) >= 32
     return key

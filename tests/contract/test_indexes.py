@@ -12,7 +12,7 @@ from persistence.driver import Database, Index
 from persistence.errors import DuplicateKey, PersistenceError
 from persistence.indexes import ensure_indexes
 from persistence.kernels import KernelStore
-from persistence.phases import LIVE_FILTER
+from persistence.phases import AT_WORK, LIVE_FILTER
 from tests.cluster.waiting import eventually
 from tests.contract.conftest import Backend
 from tests.records import ended_kernel, queued_kernel, request, running_kernel, session
@@ -21,7 +21,7 @@ A_DAY = 86_400
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 NAMES = {
-    "kernels": {"_id_", "slot", "user_slot", "idempotency", "history", "phase_activity", "owner", "host"},
+    "kernels": {"_id_", "slot", "user_slot", "idempotency", "history", "phase_activity", "owner", "host", "machine"},
     "sessions": {"_id_", "user_path_type", "kernel"},
 }
 
@@ -124,10 +124,12 @@ QUERIES = [
             "$or": [
                 {"_id": {"$in": ["k1"]}},
                 {"owner.replica": "r1", "phase": dict(LIVE_FILTER)},
+                {"phase": {"$in": list(AT_WORK)}, "host": None},
                 {"host.id": "h1", "phase": dict(LIVE_FILTER)},
+                {"host.machine": "m", "host.name": "n", "host.boot": {"$ne": "b"}, "phase": dict(LIVE_FILTER)},
             ]
         },
-        {"_id_", "owner", "host"},
+        {"_id_", "owner", "phase_activity", "host", "machine"},
     ),
     ("sessions", {"username": "ann", "path": "a", "type": "notebook"}, {"user_path_type"}),
     ("sessions", {"kernel_id": "k1"}, {"kernel"}),

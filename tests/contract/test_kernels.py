@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from persistence.documents import Act, ConnectionCount, KernelRecord, Step, connection_count
+from persistence.documents import Act, ConnectionCount, HostDoc, KernelRecord, Step, connection_count
 from persistence.driver import Database
 from persistence.errors import DuplicateKey, StaleWrite
 from persistence.kernels import KernelStore
@@ -205,7 +205,7 @@ async def test_who_lists_after_a_write_sees_it(kernels: KernelStore) -> None:
     await before
 
 
-async def noticed(kernels: KernelStore, held: tuple[str, ...] = (), host: str | None = None) -> list[str]:
+async def noticed(kernels: KernelStore, held: tuple[str, ...] = (), host: HostDoc | None = None) -> list[str]:
     return sorted(notice.kernel_id for notice in await kernels.notices("r1", host, held))
 
 
@@ -220,13 +220,31 @@ async def test_a_replica_is_told_of_the_live_kernels_of_its_host(kernels: Kernel
     await kernels.insert(running_kernel("here", owner="r2"))
     await kernels.insert(ended_kernel("ended"))
     await kernels.insert(running_kernel("elsewhere", owner="r2", host=replace(HOST, id="host-2")))
-    assert await noticed(kernels, host=HOST.id) == ["here"]
+    assert await noticed(kernels, host=HOST) == ["here"]
 
 
 async def test_of_ended_kernels_a_replica_is_told_only_if_it_holds_them(kernels: KernelStore) -> None:
     await kernels.insert(ended_kernel("k1", owner="r1"))
-    assert await noticed(kernels, host=HOST.id) == []
-    assert await noticed(kernels, held=("k1",), host=HOST.id) == ["k1"]
+    assert await noticed(kernels, host=HOST) == []
+    assert await noticed(kernels, held=("k1",), host=HOST) == ["k1"]
+
+
+async def test_a_replica_is_told_of_the_live_kernels_of_its_machine_before_the_last_boot(kernels: KernelStore) -> None:
+    before = replace(HOST, id="host-0", boot="boot-0")
+    await kernels.insert(running_kernel("before", owner="r2", host=before))
+    await kernels.insert(ended_kernel("ended before", host=before))
+    await kernels.insert(running_kernel("beside", owner="r2", host=replace(HOST, id="host-2")))
+    await kernels.insert(running_kernel("namesake", owner="r2", host=replace(before, machine="machine-2")))
+    await kernels.insert(running_kernel("clone", owner="r2", host=replace(before, name="node-b")))
+    assert await noticed(kernels, host=HOST) == ["before"]
+
+
+@pytest.mark.parametrize("phase", ["queued", "launching", "restarting", "stopping"])
+async def test_a_replica_is_told_of_acts_on_kernels_that_no_host_has_yet(kernels: KernelStore, phase: str) -> None:
+    await kernels.insert(queued_kernel("nowhere", owner="r2", phase=phase))
+    await kernels.insert(queued_kernel("elsewhere", owner="r2", phase=phase, host=HOST))
+    await kernels.insert(running_kernel("at rest", owner="r2", host=None))
+    assert await noticed(kernels) == ["nowhere"]
 
 
 @pytest.mark.parametrize("surely", [False, True])
@@ -234,6 +252,7 @@ async def test_a_notice_tells_what_a_replica_acts_on(kernels: KernelStore, surel
     await kernels.insert(ended_kernel(generation=4, activity_seq=9))
     (notice,) = await kernels.notices("r1", None, ["k1"], surely=surely)
     assert (notice.generation, notice.activity_seq, notice.host) == (4, 9, HOST)
+    assert notice.launch_timeout_seconds == 40.0
     assert (notice.phase, notice.target, notice.reason) == ("ended", "stopped", "deleted by a request")
     assert not notice.live
 

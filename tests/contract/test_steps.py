@@ -11,7 +11,7 @@ from persistence import steps
 from persistence.documents import Act, ClientHold, ConnectionCount, KernelRecord, Step
 from persistence.errors import StaleWrite
 from persistence.kernels import KernelStore
-from tests.records import NOW, ended_kernel, queued_kernel, running_kernel
+from tests.records import HOST, NOW, ended_kernel, queued_kernel, running_kernel
 
 LATER = NOW + timedelta(seconds=5)
 PROCESS = {"pid": 11, "start_ticks": 100}
@@ -145,6 +145,28 @@ async def test_a_takeover_names_the_process_that_its_own_write_found(kernels: Ke
     taken = await kernels.apply(steps.take_over_start(fresh, act=act("second", "r2"), now=LATER))
     assert (taken.former, taken.process) == (PROCESS, None)
     assert taken.generation == seen.generation + 1
+
+
+async def test_a_launch_that_was_never_begun_is_taken_over_as_one_that_was(kernels: KernelStore) -> None:
+    record = await queued(kernels)
+    taken = await kernels.apply(steps.take_over_start(record, act=act("second", "r2"), now=LATER))
+    assert (taken.phase, taken.generation) == ("launching", record.generation + 1)
+    assert (await kernels.apply(storing(taken))).process == PROCESS
+
+
+@pytest.mark.parametrize("phase", ["launching", "running", "restarting", "stopping"])
+async def test_a_kernel_ends_with_its_host_whatever_is_done_with_it(kernels: KernelStore, phase: str) -> None:
+    record = await put(kernels, running_kernel(phase=phase, act=act("any"), slot="0", user_slot="ann:0"))
+    ended = await kernels.apply(steps.end_with_host(record, reason="started anew", now=LATER))
+    assert (ended.phase, ended.reason, ended.act, ended.slot) == ("ended", "started anew", None, None)
+
+
+async def test_a_kernel_that_was_started_anew_elsewhere_does_not_end_with_its_former_host(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel(host=replace(HOST, id="host-2")))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.end_with_host(replace(record, host=HOST), reason="started anew", now=LATER))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.end_with_host(replace(record, generation=2), reason="started anew", now=LATER))
 
 
 async def test_of_two_takeovers_one_loses(kernels: KernelStore) -> None:

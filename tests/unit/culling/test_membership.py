@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -27,10 +28,10 @@ LOG = logging.getLogger("test")
 class Replica:
     """A replica's membership, its own client, and a flush that can fail."""
 
-    def __init__(self, store: KernelSessionManager, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: KernelSessionManager, monotonic: Callable[[], float], host: HostDoc) -> None:
         self.store = store
         self.membership = Membership(
-            store, url="http://x:1", host=HOST, version="1", timings=TIMINGS, log=LOG, monotonic=monotonic
+            store, url="http://x:1", host=host, version="1", timings=TIMINGS, log=LOG, monotonic=monotonic
         )
         self.flushes: list[str] = []
         self.flush_error: Exception | None = None
@@ -66,11 +67,11 @@ class Cluster:
         self._server = server
         self._keys = [generate_key()]
 
-    async def replica(self, *keys: str) -> Replica:
+    async def replica(self, *keys: str, host: HostDoc = HOST) -> Replica:
         store = await self._stack.enter_async_context(
             mock_store(self._server, sealing_keys=list(keys) or self._keys, operation_timeout=0.5)
         )
-        replica = Replica(store, lambda: self.now)
+        replica = Replica(store, lambda: self.now, host)
         await replica.membership.register()
         return replica
 
@@ -309,3 +310,28 @@ async def test_the_next_beat_comes_after_the_interval_and_some_jitter(replica: R
 async def test_two_beats_at_once_do_not_refuse_each_other(replica: Replica) -> None:
     assert all(await asyncio.gather(replica.beat(), replica.beat(), replica.beat()))
     assert (await replica.stored()).beat == 3
+
+
+async def test_a_host_is_inhabited_until_its_replicas_are_seen_to_be_dead(cluster: Cluster, replica: Replica) -> None:
+    other = await cluster.replica(host=replace(HOST, id="h2"))
+    await replica.beat()
+    assert replica.membership.inhabited("h2")
+    for _ in range(4):
+        cluster.now += 0.6
+        await replica.beat()
+    assert not replica.membership.inhabited("h2")
+    await other.beat()
+    await replica.beat()
+    assert replica.membership.inhabited("h2")
+
+
+async def test_a_host_whose_replicas_have_left_is_not_inhabited(cluster: Cluster, replica: Replica) -> None:
+    other = await cluster.replica(host=replace(HOST, id="h2"))
+    await other.membership.last_beat()
+    await replica.beat()
+    assert not replica.membership.inhabited("h2")
+    assert not replica.membership.inhabited("h3")
+
+
+async def test_ones_own_host_is_inhabited(replica: Replica) -> None:
+    assert replica.membership.inhabited(HOST.id)

@@ -141,8 +141,10 @@ def test_a_listing_needs_its_fields_only() -> None:
 
 def test_a_notice_needs_its_fields_only() -> None:
     stored = FULL.to_document()
-    notice = KernelNotice.from_document({name: stored[name] for name in KernelNotice.FIELDS})
+    fields = {name.partition(".")[0] for name in KernelNotice.FIELDS}
+    notice = KernelNotice.from_document({name: stored[name] for name in fields})
     assert (notice.owner, notice.act, notice.host, notice.live) == ("r1", FULL.act, HOST, True)
+    assert notice.launch_timeout_seconds == FULL.launch_timeout_seconds
 
 
 def test_connections_of_ignored_replicas_do_not_count() -> None:

@@ -64,3 +64,33 @@ def test_what_is_stored_names_id_machine_boot_and_name() -> None:
     host = HostIdentity.current()
     doc = host.to_doc()
     assert (doc.id, doc.machine, doc.boot, doc.name) == (host.id, host.machine, host.boot, host.name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "was"),
+    [
+        ({"boot": "another"}, True),
+        ({"boot": "another", "pid_namespace": 7, "mount_namespace": 7, "network_namespace": 7}, True),
+        ({}, False),
+        ({"pid_namespace": 7}, False),
+        ({"boot": "another", "machine": "another"}, False),
+        ({"boot": "another", "name": "another"}, False),
+    ],
+    ids=["before a boot", "namespaces are new too", "itself", "a container beside", "another machine", "a clone"],
+)
+def test_a_host_is_known_as_this_one_before_its_last_boot(changes: dict[str, Any], was: bool) -> None:
+    host = HostIdentity.current()
+    assert host.was(replace(host, **changes).to_doc()) is was
+
+
+def test_where_there_is_no_machine_id_nothing_is_known_of_before() -> None:
+    host = HostIdentity.current(machine_id_files=())
+    before = replace(host, boot="another", machine="another boot's hash")
+    assert not host.was(before.to_doc())
+
+
+def test_this_host_is_this_one_and_was_so_before_the_boot() -> None:
+    host = HostIdentity.current()
+    assert host.is_or_was(host.to_doc())
+    assert host.is_or_was(replace(host, boot="another").to_doc())
+    assert not host.is_or_was(replace(host, pid_namespace=7).to_doc())

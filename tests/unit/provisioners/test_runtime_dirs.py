@@ -115,3 +115,32 @@ def test_the_longest_root_that_sockets_allow_is_taken_and_one_byte_more_is_not(p
 def test_links_on_the_way_to_the_root_are_resolved(parent: Path) -> None:
     (parent / "link").symlink_to(parent)
     assert RuntimeDirectories(parent / "link" / "run").root == parent / "run"
+
+
+def test_each_deployment_has_a_root_of_its_own_below_the_base(parent: Path) -> None:
+    one, other = (RuntimeDirectories(parent / "run", deployment) for deployment in ("a" * 32, "b" * 32))
+    for directories in (one, other):
+        directories.prepare()
+        directories.make(KERNEL_ID, 1)
+    assert one.root.parent == other.root.parent == parent / "run"
+    other.remove(KERNEL_ID, 1)
+    assert one.names() == [(KERNEL_ID, 1)]
+
+
+def test_a_base_open_to_others_is_refused_also_below_it(parent: Path) -> None:
+    (parent / "run").mkdir()
+    (parent / "run").chmod(0o755)
+    with pytest.raises(UnsafeRuntimeDirectory, match="chmod 700"):
+        RuntimeDirectories(parent / "run", "a" * 32).prepare()
+
+
+def test_names_are_those_of_kernels_and_generations_alone(directories: RuntimeDirectories) -> None:
+    directories.make(KERNEL_ID, 12)
+    for other in ("lost+found", f"{KERNEL_ID}.x", f"{KERNEL_ID}.1.2", ".1", "a" * 37 + ".1", f"{KERNEL_ID}.12345678"):
+        (directories.root / other).mkdir()
+    assert directories.names() == [(KERNEL_ID, 12)]
+
+
+def test_where_the_root_is_gone_there_are_no_names(directories: RuntimeDirectories) -> None:
+    directories.root.rmdir()
+    assert directories.names() == []

@@ -1,0 +1,129 @@
+"""A kernel as a process of its own that is up in a tenth of a second: no IPython, only pyzmq.
+
+It speaks as much of the protocol as the gateway and a simple client do: `kernel_info`, `execute` (the code is run, what
+it prints is sent), `shutdown`. An interrupt does nothing. For as long as it lives it holds a lock that is its kernel's;
+if another process of the same kernel holds it, that is noted beside the locks: no kernel may ever have two.
+
+    python light_kernel.py CONNECTION_FILE FOLDER_OF_LOCKS
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import io
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+DELIMITER = b"<IDS|MSG>"
+CONFLICTS = "conflicts"
+LAST_WORDS_SECONDS = 0.2
+"""Between the answer to a shutdown request and the end, so that who asked has the answer first."""
+
+
+class LightKernel:
+    """Serves one connection file until it is told to shut down."""
+
+    def __init__(self, connection: dict[str, Any]) -> None:
+        self._connection = connection
+        self._key = connection["key"].encode()
+        self._count = 0
+        self._names: dict[str, Any] = {}
+        context = zmq.Context()
+        self._iopub = self._bound(context, zmq.PUB, "iopub")
+        self._heartbeat = self._bound(context, zmq.REP, "hb")
+        self._routers = {name: self._bound(context, zmq.ROUTER, name) for name in ("control", "shell", "stdin")}
+
+    def _bound(self, context: zmq.Context[zmq.Socket[bytes]], kind: int, name: str) -> zmq.Socket[bytes]:
+        socket = context.socket(kind)
+        socket.linger = 1000
+        if kind == zmq.ROUTER:
+            socket.set(zmq.ROUTER_HANDOVER, 1)
+        separator = "-" if self._connection["transport"] == "ipc" else ":"
+        address = f"{self._connection['ip']}{separator}{self._connection[f'{name}_port']}"
+        socket.bind(f"{self._connection['transport']}://{address}")
+        return socket
+
+    def serve(self) -> None:
+        """Answer what comes, until the end is asked for."""
+        poller = zmq.Poller()
+        for socket in (*self._routers.values(), self._heartbeat):
+            poller.register(socket, zmq.POLLIN)
+        while True:
+            for socket, _ in poller.poll():
+                wire = socket.recv_multipart()
+                if socket is self._heartbeat:
+                    socket.send_multipart(wire)
+                elif self._answer(socket, wire) == "shutdown_request":
+                    return
+
+    def _answer(self, socket: zmq.Socket[bytes], wire: list[bytes]) -> str:
+        at = wire.index(DELIMITER)
+        header, content = json.loads(wire[at + 2]), json.loads(wire[at + 5])
+        kind: str = header["msg_type"]
+        self._publish("status", header, {"execution_state": "busy"})
+        reply: dict[str, Any] = {"status": "ok"}
+        if kind == "kernel_info_request":
+            reply |= {"protocol_version": "5.3", "implementation": "light", "language_info": {"name": "python"}}
+        elif kind == "execute_request":
+            self._execute(header, content["code"])
+            reply |= {"execution_count": self._count, "user_expressions": {}, "payload": []}
+        message = self._message(kind.replace("_request", "_reply"), header, reply)
+        socket.send_multipart([*wire[:at], *message])
+        self._publish("status", header, {"execution_state": "idle"})
+        return kind
+
+    def _execute(self, header: dict[str, Any], code: str) -> None:
+        self._count += 1
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, self._names)
+        self._publish("stream", header, {"name": "stdout", "text": printed.getvalue()})
+
+    def _publish(self, kind: str, parent: dict[str, Any], content: dict[str, Any]) -> None:
+        self._iopub.send_multipart([kind.encode(), *self._message(kind, parent, content)])
+
+    def _message(self, kind: str, parent: dict[str, Any], content: dict[str, Any]) -> list[bytes]:
+        header = {
+            "msg_id": os.urandom(8).hex(),
+            "msg_type": kind,
+            "username": "light",
+            "session": str(os.getpid()),
+            "date": "2026-01-01T00:00:00.000000Z",
+            "version": "5.3",
+        }
+        parts = [json.dumps(part).encode() for part in (header, parent, {}, content)]
+        digest = hmac.new(self._key, b"".join(parts), hashlib.sha256).hexdigest().encode()
+        return [DELIMITER, digest, *parts]
+
+
+def hold_the_kernels_lock(folder: Path) -> None:
+    """Be the only process of this kernel, or note that there are two and end."""
+    kernel_id = os.environ["KERNEL_ID"]
+    lock = os.open(folder / kernel_id, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with (folder / CONFLICTS).open("a") as conflicts:
+            conflicts.write(f"{kernel_id}\n")
+        sys.exit("another process of this kernel is alive")
+
+
+def main(connection_file: str, locks: str) -> None:
+    """Run the kernel."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hold_the_kernels_lock(Path(locks))
+    LightKernel(json.loads(Path(connection_file).read_text())).serve()
+    threading.Event().wait(LAST_WORDS_SECONDS)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
