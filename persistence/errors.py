@@ -2,6 +2,7 @@
 
     PersistenceError
     ├── StoreUnavailable     the database is away; what was asked may have been done all the same
+    │   └── StoreAway        it is known to be away: nothing was asked
     ├── StaleWrite           somebody else was faster; nothing was written
     ├── DuplicateKey         a unique index refused it; nothing was written
     ├── SealingKeyMissing    a secret can't be read, or may not be written, with this replica's keys
@@ -22,6 +23,10 @@ class StoreUnavailable(PersistenceError):
 
     The outcome of a write is unknown: it may have been made, or be made yet. Read back before anything rests on it.
     """
+
+
+class StoreAway(StoreUnavailable):
+    """The database is known to be away, so nothing was asked of it: what was wanted has not been done."""
 
 
 class StaleWrite(PersistenceError):

@@ -21,8 +21,14 @@ def pytest_configure(config: pytest.Config) -> None:
     asyncio.set_event_loop(None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a mongod by a fixture, so that `-m "not mongod"` leaves it out."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run what is marked soak, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long; mark what uses a mongod by a fixture, so that `-m "not mongod"` leaves that out."""
+    if not config.getoption("--soak"):
+        items[:] = [item for item in items if item.get_closest_marker("soak") is None]
     for item in items:
         if {"mongod_binary", "mongod_uri", "replica_set"}.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("mongod")

@@ -1,4 +1,4 @@
-"""A real one-node replica set for tests. It dies with the process that started it, however that ends."""
+"""Real replica sets for tests, of one member or of three. They die with the process that started them, at any end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import pymongo
-from pymongo.errors import OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from persistence.mongod import REPLICA_SET, server_command
 from tests.cluster.processes import free_port
@@ -20,13 +20,14 @@ from tests.cluster.waiting import eventually_now
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 _NOT_INITIATED = 94
+PRIMARY, SECONDARY = 1, 2
 
 
 def _die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class ReplicaSet:
+class Mongod:
     """One mongod on a loopback port, with failpoints, and a TTL monitor that runs each second.
 
     Args:
@@ -36,47 +37,31 @@ class ReplicaSet:
 
     def __init__(self, binary: Path, folder: Path) -> None:
         self.port = free_port()
-        self.uri = f"mongodb://127.0.0.1:{self.port}/?replicaSet={REPLICA_SET}"
+        self.host = f"127.0.0.1:{self.port}"
         self._log = folder / "mongod.log"
-        self._data = folder / "db"
-        self._data.mkdir(parents=True, exist_ok=True)
+        data = folder / "db"
+        data.mkdir(parents=True, exist_ok=True)
         parameters = {
             "enableTestCommands": True,
             "ttlMonitorSleepSecs": 1,
             "shutdownTimeoutMillisForSignaledShutdown": 0,
         }
         self._command = server_command(
-            binary, data=self._data, listen="127.0.0.1", port=self.port, log=self._log, parameters=parameters
+            binary, data=data, listen="127.0.0.1", port=self.port, log=self._log, parameters=parameters
         )
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()  # its folder is the test's: nothing is worth a clean end
-
     def start(self) -> None:
-        """Start it and return once it takes writes. What it held before is there."""
+        """Start it and return once it listens. What it held before is there."""
         assert self._process is None, "it runs already"
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=_die_with_parent
         )
         eventually_now(self._listens, "mongod listens")
-        with self.client() as client:
-            self._initiate(client)
-            eventually_now(lambda: client.admin.command("hello")["isWritablePrimary"], "mongod is primary")
 
     def client(self) -> pymongo.MongoClient[dict[str, Any]]:
         """A blocking client of this server alone, whatever state it is in. Close it."""
-        return pymongo.MongoClient(f"mongodb://127.0.0.1:{self.port}/?directConnection=true")
+        return pymongo.MongoClient(f"mongodb://{self.host}/?directConnection=true")
 
     def kill(self) -> None:
         """SIGKILL: a crash. Harmless if it does not run."""
@@ -94,6 +79,12 @@ class ReplicaSet:
         """End a pause."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def is_primary(self) -> bool:
+        """Does it take writes, as far as it knows?"""
+        with self.client() as client:
+            return bool(client.admin.command("hello")["isWritablePrimary"])
 
     def fail(self, commands: list[str], *, times: int | None = 1, **data: Any) -> None:
         """Make the server fail, or delay (`blockConnection=True, blockTimeMS=…`), the next calls of these commands."""
@@ -114,11 +105,104 @@ class ReplicaSet:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def _initiate(self, client: pymongo.MongoClient[dict[str, Any]]) -> None:
+
+class ReplicaSet(Mongod):
+    """A set of one member."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        super().__init__(binary, folder)
+        self.uri = f"mongodb://{self.host}/?replicaSet={REPLICA_SET}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()  # its folder is the test's: nothing is worth a clean end
+
+    def start(self) -> None:
+        """Start it and return once it takes writes. What it held before is there."""
+        super().start()
+        _initiate(self)
+        eventually_now(lambda: self.is_primary, "mongod is primary")
+
+
+class ThreeMembers:
+    """A set of three members that elect a primary within a second or two.
+
+    Args:
+        binary: The mongod.
+        folder: Where their data and logs go.
+    """
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self.members = [Mongod(binary, folder / str(number)) for number in range(3)]
+        hosts = ",".join(member.host for member in self.members)
+        self.uri = f"mongodb://{hosts}/?replicaSet={REPLICA_SET}"
+
+    def __enter__(self) -> Self:
+        try:
+            for member in self.members:
+                member.start()
+            _initiate(*self.members)
+            self.wait_until_whole()
+        except BaseException:
+            self._kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kill()
+
+    def primary(self) -> Mongod:
+        """The member that takes writes; waits for one."""
+        return eventually_now(self._primary, "a member is primary")
+
+    def step_down(self) -> None:
+        """Have the primary hand over to another."""
+        with self.primary().client() as client:
+            client.admin.command({"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5})
+
+    def wait_until_whole(self) -> None:
+        """Return when one member is primary and the two others follow it."""
+        eventually_now(lambda: self._states() == [PRIMARY, SECONDARY, SECONDARY], "all members are at work")
+
+    def _states(self) -> list[int]:
+        with self.primary().client() as client:
+            status = client.admin.command("replSetGetStatus")
+        return sorted(member["state"] for member in status["members"])
+
+    def _primary(self) -> Mongod | None:
+        with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=1_000) as client:
+            try:
+                address = client.admin.command("hello")["me"]
+            except AutoReconnect:
+                return None
+        return next(member for member in self.members if member.host == address)
+
+    def _kill(self) -> None:
+        for member in self.members:
+            member.kill()
+
+
+def _initiate(*members: Mongod) -> None:
+    with members[0].client() as client:
         try:
             client.admin.command("replSetGetConfig")
         except OperationFailure as failure:
             if failure.code != _NOT_INITIATED:
                 raise
-            member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
-            client.admin.command({"replSetInitiate": {"_id": REPLICA_SET, "members": [member]}})
+            config = {
+                "_id": REPLICA_SET,
+                "members": [{"_id": number, "host": member.host} for number, member in enumerate(members)],
+                "settings": {"electionTimeoutMillis": 1_000, "heartbeatIntervalMillis": 200},
+            }
+            client.admin.command({"replSetInitiate": config})

@@ -15,7 +15,7 @@ from uuid import uuid4
 from culling.membership import Membership
 from persistence import clock
 from persistence.documents import Act, KernelRecord, Step
-from persistence.errors import StaleWrite, StoreUnavailable
+from persistence.errors import DuplicateKey, StaleWrite, StoreAway, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.phases import Phase
 
@@ -55,6 +55,27 @@ class Acts:
     def age_seconds(self, act: Act) -> float:
         """How long the act has been at work, at least."""
         return (self._store.clock.earliest_now() - act.since).total_seconds()
+
+    async def insert(self, record: KernelRecord, *, give_up: clock.Deadline) -> None:
+        """Insert the record that an act of this replica begins with, whatever becomes of the write's answer.
+
+        Raises:
+            DuplicateKey: Another kernel has what the index names; nothing was written.
+            StoreUnavailable: Nothing was written, as the database is known away; or it is unknown until `give_up`.
+        """
+        sent = False
+        while True:
+            try:
+                return await self._store.kernels.insert(record)
+            except (DuplicateKey, StoreUnavailable) as error:
+                if isinstance(error, StoreAway) and not sent:
+                    raise
+                sent = True
+                # What is found under the id may be this very insert: then the other error was about its own retry.
+                if holds(await self._read_back(record.kernel_id, give_up), record.act):
+                    return
+                if isinstance(error, DuplicateKey):
+                    raise
 
     async def claim(self, step: Step, act: Act, *, give_up: clock.Deadline) -> KernelRecord:
         """Try to win the work.

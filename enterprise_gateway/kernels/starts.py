@@ -27,7 +27,7 @@ from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.provisioners.errors import ProcessProxyUnsupported
 from persistence import clock, steps
 from persistence.documents import KernelRecord
-from persistence.errors import DuplicateKey, StoreUnavailable
+from persistence.errors import DuplicateKey
 from persistence.phases import Phase
 
 # A lost race for an id or a key is looked at again; each turn finds what the winner wrote.
@@ -146,21 +146,12 @@ class Starts:
 
         async def insert(record: KernelRecord) -> KernelRecord:
             if former is None or record.act is None:
-                return await self._insert_surely(record)
+                await self._parts.acts.insert(record, give_up=wanted.deadline)
+                return record
             step = steps.revive(former, record)
             return await self._parts.acts.claim(step, record.act, give_up=wanted.deadline)
 
         return await insert_within_limits(self._parts.store.kernels, anew, self._parts.settings.limits, insert)
-
-    async def _insert_surely(self, record: KernelRecord) -> KernelRecord:
-        try:
-            await self._parts.store.kernels.insert(record)
-        except (DuplicateKey, StoreUnavailable):
-            # A retried insert that had succeeded looks like a duplicate: the act in the record tells whose it is.
-            found = await self._parts.store.kernels.get_surely(record.kernel_id)
-            if found is None or found.act is None or record.act is None or found.act.id != record.act.id:
-                raise
-        return record
 
     async def _launch(self, record: KernelRecord, wanted: Wanted, work: Work) -> KernelRecord:
         work.kernel_id = record.kernel_id

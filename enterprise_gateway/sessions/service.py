@@ -15,12 +15,16 @@ from uuid import uuid4
 from enterprise_gateway.errors import GatewayError, bad_request, conflict, missing
 from enterprise_gateway.kernels.requests import StartRequest
 from enterprise_gateway.sessions.requests import SessionChanges, SessionRequest
+from persistence import clock
 from persistence.documents import SessionRecord
-from persistence.errors import DuplicateKey, StaleWrite
+from persistence.errors import DuplicateKey, StaleWrite, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 
 # A session whose kernel is gone is replaced; another client may do the same at once, seldom many times over.
 RACES = 5
+# An election of MongoDB takes up to 11 s; a client waits for 42.
+OUTAGE_SECONDS = 15.0
+AGAIN_SECONDS = 0.2
 
 
 class Kernels(Protocol):
@@ -87,7 +91,7 @@ class SessionService:
                 created_at=self._store.clock.latest_now(),
             )
             try:
-                await self._store.sessions.insert(record)
+                await self._insert(record)
             except DuplicateKey:
                 if started:
                     await self._stop_needless(kernel["id"])
@@ -126,9 +130,7 @@ class SessionService:
         Raises:
             GatewayError: 404 no such session; 410 its kernel was gone before (the session is tidied away).
         """
-        record = await self._store.sessions.get(session_id)
-        if record is None:
-            raise no_session(session_id)
+        record = await self._record(session_id)
         try:
             await self._kernels.shutdown(record.kernel_id)
         except GatewayError as error:
@@ -140,15 +142,39 @@ class SessionService:
             ) from error
         await self._store.sessions.delete(session_id)
 
+    async def _insert(self, record: SessionRecord) -> None:
+        """Insert it, also through a short outage: its kernel runs by now, and would be left without a session.
+
+        Raises:
+            DuplicateKey: The user has another session of that path and type.
+            StoreUnavailable: It may be there or not.
+        """
+        give_up = clock.Deadline(OUTAGE_SECONDS)
+        while True:
+            try:
+                return await self._store.sessions.insert(record)
+            except DuplicateKey:
+                if await self._store.sessions.get(record.session_id) is None:
+                    raise
+                return  # an earlier try's, whose answer was lost
+            except StoreUnavailable:
+                if give_up.passed:
+                    raise
+                await clock.sleep(AGAIN_SECONDS)
+
     async def _live(self, session_id: str) -> tuple[SessionRecord, dict[str, Any]]:
-        record = await self._store.sessions.get(session_id)
-        if record is None:
-            raise no_session(session_id)
+        record = await self._record(session_id)
         kernel = await self._model_or_none(record.kernel_id)
         if kernel is None:
             await self._store.sessions.delete(session_id)
             raise no_session(session_id)
         return record, kernel
+
+    async def _record(self, session_id: str) -> SessionRecord:
+        record = await self._store.sessions.get(session_id) or await self._store.sessions.get_surely(session_id)
+        if record is None:
+            raise no_session(session_id)
+        return record
 
     async def _existing(self, username: str, path: str, session_type: str) -> dict[str, Any] | None:
         record = await self._store.sessions.find(username, path, session_type)

@@ -7,8 +7,9 @@ is for tests. What all of them guarantee:
   server is a replica set; a standalone server has no other member that could have gone on without it.
 - Every operation is bounded by the operation timeout, its retries included.
 - Once an operation timed out or failed to connect, the database is *known away*: every operation raises
-  `StoreUnavailable` at once, and a ping in the background alone finds it back.
-- Only the errors of `persistence.errors` come out.
+  `StoreAway` at once, and a ping in the background alone finds it back.
+- Only the errors of `persistence.errors` come out. `StoreAway` is a `StoreUnavailable` of which more is known: nothing
+  was sent.
 - Times are aware, in UTC, with milliseconds.
 
 Not guaranteed: that a write which raised `StoreUnavailable`, or whose caller was cancelled, was not made.

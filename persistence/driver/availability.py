@@ -12,7 +12,7 @@ from logging import Logger, LoggerAdapter
 from typing import Any
 
 from persistence import clock
-from persistence.errors import PersistenceError, StoreUnavailable
+from persistence.errors import PersistenceError, StoreAway
 
 _LONGEST_PAUSE_SECONDS = 0.5
 
@@ -49,12 +49,12 @@ class Availability:
         """Let an operation pass, or not.
 
         Raises:
-            StoreUnavailable: The database is known away, or closed.
+            StoreAway: The database is known away, or closed.
         """
         if self._closed:
-            raise StoreUnavailable(f"{what}: the database is closed")
+            raise StoreAway(f"{what}: the database is closed")
         if self._search is not None:
-            raise StoreUnavailable(f"{what}: the database is away")
+            raise StoreAway(f"{what}: the database is away")
 
     def lost(self, why: str) -> None:
         """Begin to look for the database. Calling it again while looking is harmless."""

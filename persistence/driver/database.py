@@ -109,7 +109,7 @@ class Database:
             seconds: Its bound, where that is not the operation timeout.
 
         Raises:
-            StoreUnavailable: The database is away, which is known from here on.
+            StoreUnavailable: The database is away, which is known from here on; `StoreAway` where it was known before.
             PersistenceError: Any other of our errors, for what the client raised.
         """
         self._availability.check(what)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.cluster.outages import Database
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
+from tests.mongo_proxy import MongoProxy
+from tests.replica_set import ReplicaSet
 
 SHOWN_OF_EACH_LOG = 6_000
 
@@ -24,6 +28,13 @@ def trio(mongod_uri: str, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     with Cluster(mongod_uri, settings=settings) as cluster:
         cluster.start(3)
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def database(mongod_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A mongod that a module may take away, and the proxy in front of it. Take it with a `trio` of the module's own."""
+    with ReplicaSet(mongod_binary, tmp_path_factory.mktemp("mongod")) as server, MongoProxy(server.port) as proxy:
+        yield Database(server, proxy)
 
 
 @pytest.fixture

@@ -1,0 +1,149 @@
+"""The database goes away at one step of a start, a restart or a shutdown: the act goes on when it is back.
+
+At each step in three ways: the step's write never arrives, arrives late, or is made and its answer lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.cluster.outages import Database, behind_a_proxy, known_away, known_back
+from tests.cluster.replicas import Cluster
+from tests.cluster.rest import Rest
+from tests.cluster.waiting import eventually
+from tests.mongo_proxy import Command, Fate, Trap, Wanted
+
+KEY = "Idempotency-Key"
+FATES = tuple(Fate)
+
+
+def sets(field: str, value: Any = None) -> Wanted:
+    """A step that sets this field of a kernel's record, to this value if one is given."""
+
+    def wanted(command: Command) -> bool:
+        update = command.get("update", {}) if command.get("findAndModify") == "kernels" else {}
+        values = update.get("$set", {})
+        return field in values and value in (None, values[field])
+
+    return wanted
+
+
+def inserts(command: Command) -> bool:
+    return command.get("insert") == "kernels"
+
+
+def forgets_the_former(command: Command) -> bool:
+    return command.get("findAndModify") == "kernels" and command["update"] == {"$unset": {"former": ""}}
+
+
+LAUNCH: dict[str, Wanted] = {
+    "insert": inserts,
+    "begin launch": sets("phase", "launching"),
+    "store process": sets("process"),
+    "mark running": sets("phase", "running"),
+}
+RESTART: dict[str, Wanted] = {
+    "claim restart": sets("phase", "restarting"),
+    "former is dead": forgets_the_former,
+    "store process": sets("process"),
+    "mark running": sets("phase", "running"),
+}
+SESSION: dict[str, Wanted] = {"insert session": lambda command: command.get("insert") == "sessions"}
+STOP: dict[str, Wanted] = {"claim stop": sets("phase", "stopping"), "end act": sets("phase", "ended")}
+
+
+def grid(steps: Iterable[str]) -> pytest.MarkDecorator:
+    """Each step with each fate; without --soak each step with one."""
+    cases = [
+        pytest.param(step, fate, marks=() if turn % len(FATES) == number else pytest.mark.soak)
+        for turn, step in enumerate(steps)
+        for number, fate in enumerate(FATES)
+    ]
+    return pytest.mark.parametrize(("step", "fate"), cases)
+
+
+@pytest.fixture(scope="module")
+def trio(database: Database) -> Iterator[Cluster]:
+    with behind_a_proxy(database, EG_SHUTDOWN_WAIT_TIME="2") as cluster:
+        cluster.start(2)
+        yield cluster
+
+
+async def through(rest: Rest, database: Database, trap: Trap, request: asyncio.Task[httpx.Response]) -> httpx.Response:
+    """Let the trap spring, the outage be known and end; return what the request is answered."""
+    await eventually(trap.given_up.is_set, "the step has no answer")
+    await known_away(rest)
+    database.proxy.pass_on()
+    await known_back(rest)
+    return await request
+
+
+def begin(rest: Rest, method: str, path: str, **options: Any) -> asyncio.Task[httpx.Response]:
+    return asyncio.ensure_future(rest.request(method, path, on=0, **options))
+
+
+@grid(LAUNCH)
+async def test_a_start_goes_on(rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
+    trap = database.proxy.swallow_at(LAUNCH[step], fate)
+    answer = await through(rest, database, trap, begin(rest, "POST", "/api/kernels", body={"name": "python3"}))
+    assert answer.status_code == 201, answer.text
+    kernel_id = answer.json()["id"]
+    assert await rest.listed() == {kernel_id}
+    assert await rest.run(kernel_id, "print(1)", on=1) == "1"
+    assert [process.kernel_id for process in trio.kernel_processes()] == [kernel_id]
+
+
+@grid(SESSION)
+async def test_a_session_is_opened(rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
+    notebook = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    trap = database.proxy.swallow_at(SESSION[step], fate)
+    answer = await through(rest, database, trap, begin(rest, "POST", "/api/sessions", body=notebook))
+    assert answer.status_code == 201, answer.text
+    assert [session["id"] for session in await rest.get("/api/sessions", on=1)] == [answer.json()["id"]]
+    assert await rest.listed() == {answer.json()["kernel"]["id"]}
+
+
+@grid(RESTART)
+async def test_a_restart_goes_on(rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
+    kernel_id = await rest.start(on=0)
+    await rest.run(kernel_id, "x = 1")
+    trap = database.proxy.swallow_at(RESTART[step], fate)
+    answer = await through(rest, database, trap, begin(rest, "POST", f"/api/kernels/{kernel_id}/restart"))
+    assert answer.status_code == 200, answer.text
+    assert await rest.run(kernel_id, "print('x' in globals())", on=1) == "False"
+    assert [process.generation for process in trio.kernel_processes(kernel_id)] == [2]
+
+
+@grid(STOP)
+async def test_a_shutdown_goes_on(rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
+    kernel_id = await rest.start(on=0)
+    trap = database.proxy.swallow_at(STOP[step], fate)
+    answer = await through(rest, database, trap, begin(rest, "DELETE", f"/api/kernels/{kernel_id}"))
+    assert answer.status_code == 204, answer.text
+    await rest.get(f"/api/kernels/{kernel_id}", on=1, expect=404)
+    assert not trio.kernel_processes(kernel_id)
+
+
+@grid(reversed(LAUNCH))
+async def test_a_start_that_is_repeated_by_its_key_makes_one_kernel(
+    rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate
+) -> None:
+    options = {"body": {"name": "python3"}, "headers": {KEY: uuid4().hex}}
+    trap = database.proxy.swallow_at(LAUNCH[step], fate)
+    first = begin(rest, "POST", "/api/kernels", **options)
+    await eventually(trap.given_up.is_set, "the step has no answer")
+    first.cancel()  # its client is gone, and comes back
+    await known_away(rest)
+    await rest.expect(503, "POST", "/api/kernels", on=1, **options)
+    database.proxy.pass_on()
+    await known_back(rest)
+    answer = await rest.expect(201, "POST", "/api/kernels", on=1, **options)
+    kernel_id = answer.json()["id"]
+    assert await rest.run(kernel_id, "print(1)", on=1) == "1"
+    assert [process.kernel_id for process in trio.kernel_processes()] == [kernel_id]

@@ -1,0 +1,59 @@
+"""The record that an act begins with, inserted while the database comes and goes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from culling.membership import Membership, MembershipTimings
+from enterprise_gateway.kernels.acts import Acts
+from persistence import clock
+from persistence.errors import DuplicateKey, StoreAway, StoreUnavailable
+from persistence.kernel_session_manager import KernelSessionManager
+from persistence.testing import away, mock_store
+from tests.records import HOST, queued_kernel
+
+LOG = logging.getLogger(__name__)
+NOW = clock.Deadline(0)
+LATER = clock.Deadline(30)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[KernelSessionManager]:
+    async with mock_store() as store:
+        yield store
+
+
+@pytest.fixture
+def acts(store: KernelSessionManager) -> Acts:
+    timings = MembershipTimings()
+    membership = Membership(store, url="http://a", host=HOST, version="1", timings=timings, log=LOG)
+    return Acts(store, membership, LOG)
+
+
+async def test_known_away_it_is_refused_at_once(store: KernelSessionManager, acts: Acts) -> None:
+    with away(store.database):
+        with pytest.raises(StoreUnavailable):
+            await store.kernels.get("k1")
+        with pytest.raises(StoreAway):
+            acts.insert(queued_kernel(), give_up=LATER).send(None)
+
+
+async def test_what_is_unknown_is_asked_until_it_is_given_up(store: KernelSessionManager, acts: Acts) -> None:
+    with away(store.database), pytest.raises(StoreUnavailable):
+        await acts.insert(queued_kernel(), give_up=NOW)
+
+
+async def test_an_insert_of_ones_own_that_was_made_before_is_no_conflict(
+    store: KernelSessionManager, acts: Acts
+) -> None:
+    await store.kernels.insert(queued_kernel())
+    await acts.insert(queued_kernel(), give_up=NOW)
+
+
+async def test_anothers_kernel_of_that_id_is_a_conflict(store: KernelSessionManager, acts: Acts) -> None:
+    await store.kernels.insert(queued_kernel(act=None))
+    with pytest.raises(DuplicateKey):
+        await acts.insert(queued_kernel(), give_up=NOW)
