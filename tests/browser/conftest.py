@@ -39,9 +39,10 @@ OpenNotebook = Callable[..., Awaitable[LabPage]]
 
 @pytest.fixture(scope="module")
 def gateway(mongod_uri: str) -> Iterator[Cluster]:
-    """Two replicas, of which JupyterLab knows the first; a user may have three kernels."""
+    """Two replicas, of which JupyterLab knows the first; a user may have three kernels, and one may die once."""
     require("chromium")
-    with Cluster(mongod_uri, settings={"EG_MAX_KERNELS_PER_USER": str(MOST_KERNELS)}) as cluster:
+    settings = {"EG_MAX_KERNELS_PER_USER": str(MOST_KERNELS), "EG_RESTART_LIMIT": "1"}
+    with Cluster(mongod_uri, settings=settings) as cluster:
         cluster.start(2)
         yield cluster
 

@@ -69,6 +69,11 @@ class LabPage:
         """JupyterLab's own tab of a document."""
         return self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tabLabel").get_by_text(name, exact=True)
 
+    async def kernel_is_gone(self) -> None:
+        """Wait for the page to say so: dead, or none any more if jupyter_server has looked at the list before."""
+        status = self.page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| (Dead|Disconnected)"))
+        await expect(status).to_be_visible()
+
     async def kernel_is(self, state: str) -> None:
         """Wait for the status bar to say `state` of the kernel, as "Idle".
 

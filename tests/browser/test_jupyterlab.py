@@ -9,7 +9,9 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import MOST_KERNELS, USER, OpenNotebook
 from tests.browser.lab_page import LabPage
+from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
+from tests.cluster.test_automatic_restarts import kill
 from tests.cluster.waiting import eventually
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -145,6 +147,16 @@ async def test_a_kernel_that_dies_is_restarted_and_the_page_says_so(open_noteboo
     await lab.run(0)
     await lab.has_run(0, 1)
     await lab.shows(0, "run 1 of this kernel")
+
+
+async def test_a_kernel_that_dies_too_often_is_shown_as_gone(
+    open_notebook: OpenNotebook, gateway: Cluster, gateway_rest: Rest
+) -> None:
+    lab = await open_notebook("dead.ipynb", [COUNTS_ITS_RUNS])
+    (kernel_id,) = await gateway_rest.listed()
+    for generation in (1, 2):
+        await kill(gateway, kernel_id, generation)
+    await lab.kernel_is_gone()
 
 
 async def test_a_restart_on_another_replica_is_seen_by_the_page(
