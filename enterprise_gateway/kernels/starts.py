@@ -76,10 +76,10 @@ class Starts:
     async def _find_or_launch(self, wanted: Wanted, work: Work) -> KernelRecord:
         for _ in range(RACES):
             former = await self._former(wanted.request)
-            if former is not None and former.live:
-                return await self._repeat(former, wanted)
-            self._check_reuse(former, wanted.request)
             try:
+                if former is not None and former.live:
+                    return await self._repeat(former, wanted)
+                self._check_reuse(former, wanted.request)
                 record = await self._insert(wanted, former)
             except (DuplicateKey, ActLost):
                 continue
@@ -133,10 +133,19 @@ class Starts:
             reason = found.reason if found is not None and found.reason else "it has ended"
             raise GatewayError(500, "Kernel did not start", f"The kernel did not start: {reason}")
         if self._takeover.overdue(found):
-            return await self._takeover.finish(found)
+            return await self._finish(found)
         if not done:
             raise GatewayError(504, "Kernel did not start in time", "The kernel is still starting. Try again.")
         return found
+
+    async def _finish(self, record: KernelRecord) -> KernelRecord:
+        """Finish the first request's launch; raises `ActLost` where it had to be ended, for this one to start anew."""
+        try:
+            return await self._takeover.finish(record)
+        except GatewayError as error:
+            if error.status == 404:
+                raise ActLost("finish of a launch", None) from error
+            raise
 
     async def _insert(self, wanted: Wanted, former: KernelRecord | None) -> KernelRecord:
         anew = new_record(wanted, self._parts)

@@ -49,6 +49,7 @@ class ServerProcess:
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], port: int, folder: Path) -> None:
         self.name = name
         self.folder = folder
+        self._made_with = (name, command, env, port, folder)
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = folder / f"{name}.log"
         self._told_to_stop = False
@@ -62,6 +63,10 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def anew(self) -> ServerProcess:
+        """Start the same once more; its log goes on."""
+        return ServerProcess(*self._made_with)
 
     @property
     def pid(self) -> int:

@@ -89,6 +89,14 @@ class Cluster:
             replica.wait_until_ready("/readyz")
         return started
 
+    def start_again(self, index: int) -> ServerProcess:
+        """Start a replica in the place of one that has ended, on its port, and wait until it is ready."""
+        former = self.replicas[index]
+        assert not former.running
+        replica = self.replicas[index] = former.anew()
+        replica.wait_until_ready("/readyz")
+        return replica
+
     def _launch(self, settings: Mapping[str, str], prefix: Sequence[str]) -> ServerProcess:
         port = free_port()
         env = {**self._environment(), **settings, "EG_PORT": str(port), "EG_PORT_RETRIES": "0"}

@@ -82,6 +82,19 @@ async def test_a_launch_whose_replica_was_killed_is_ended_by_a_delete_on_another
     assert not pair.kernel_processes()
 
 
+async def test_a_start_that_is_repeated_after_its_replica_was_killed_is_begun_anew(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id, start = await launching(pair, rest)
+        pair.replicas[0].kill()
+        await fails(start)
+        # Its deadline is over when it may be taken over, so it is ended then, and this request has time of its own.
+        body = {"name": NEVER_READY, "kernel_id": kernel_id, "env": {"KERNEL_LAUNCH_TIMEOUT": "9"}}
+        answer = await rest.request("POST", "/api/kernels", on=1, body=body)
+    assert answer.status_code == 504
+    assert pair.document(kernel_id)["generation"] > 2
+    assert not pair.kernel_processes()
+
+
 async def test_a_restart_whose_replica_was_killed_is_tried_once_more_by_another(pair: Cluster) -> None:
     async with Rest(pair.urls, pair.token) as rest:
         kernel_id = await rest.start(on=0, env={"KERNEL_LAUNCH_TIMEOUT": "6"})

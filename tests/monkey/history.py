@@ -1,0 +1,149 @@
+"""What clients were told, and what must therefore be true: the oracle of the monkey.
+
+An answer that was given is a fact. A request without an answer may have been carried out, may yet be (its replica may
+be paused with the request unread), or never: what it could have changed stays possible from then on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# A restart on a machine that is too busy, or whose replica died twice over it, ends the kernel.
+LAUNCH_FAILED = ("did not answer within", "left undone")
+
+
+class Violation(AssertionError):
+    """Something that was acknowledged is not true."""
+
+
+@dataclass
+class Story:
+    """One kernel, as its client knows it. The client does one thing at a time, so facts come in order.
+
+    Attributes:
+        kernel_id: Chosen by the client.
+        started: A start was acknowledged.
+        deleted: A delete was acknowledged.
+        open_starts: How many starts have no answer: each may come at any time.
+        open_deletes: The same of deletes.
+        open_restarts: The same of restarts.
+        value: What its variable was last seen or acknowledged to be; None: not set.
+        open_values: What cells without an answer may yet set it to.
+        pid: The process that serves it; None while unknown.
+    """
+
+    kernel_id: str
+    started: bool = False
+    deleted: bool = False
+    open_starts: int = 0
+    open_deletes: int = 0
+    open_restarts: int = 0
+    value: int | None = None
+    open_values: set[int] = field(default_factory=set)
+    pid: int | None = None
+
+    @property
+    def surely_alive(self) -> bool:
+        """Must it be found?"""
+        return self.started and not self.deleted and not self.open_deletes
+
+    @property
+    def surely_gone(self) -> bool:
+        """Must it not be found?"""
+        return self.deleted and not self.open_starts
+
+    def began_start(self) -> None:
+        """A start is sent."""
+        self.open_starts += 1
+
+    def was_started(self) -> None:
+        """201."""
+        self.open_starts -= 1
+        self.started = True
+
+    def did_not_start(self) -> None:
+        """500: the launch that an earlier request began was left undone."""
+        self.open_starts -= 1
+        if self.surely_alive or not self.open_starts:
+            raise Violation(f"{self.kernel_id}: a start failed, and no other was at work")
+
+    def began_write(self, value: int) -> None:
+        """A cell that sets the variable is sent."""
+        self.open_values.add(value)
+
+    def was_written(self, value: int, pid: int) -> None:
+        """The cell was answered: it was done, and won't be again."""
+        self._served_by(pid)
+        self.open_values.discard(value)
+        self.value = value
+
+    def was_read(self, value: int | None, pid: int) -> None:
+        """The variable was read."""
+        self._served_by(pid)
+        if value != self.value and value not in self._possible():
+            raise Violation(f"{self.kernel_id}: read {value}, and it was {self.value} or one of {self._possible()}")
+        self.value = value
+
+    def began_restart(self) -> None:
+        """A restart is sent."""
+        self.open_restarts += 1
+
+    def was_restarted(self) -> None:
+        """200."""
+        self.open_restarts -= 1
+        self.value, self.pid = None, None
+
+    def began_delete(self) -> None:
+        """A delete is sent."""
+        self.open_deletes += 1
+
+    def was_deleted(self) -> None:
+        """204."""
+        self.open_deletes -= 1
+        self.deleted = True
+
+    def was_not_found(self, reason: str) -> None:
+        """404; `reason` is what its record says."""
+        failed_restart = self.open_restarts and any(words in reason for words in LAUNCH_FAILED)
+        if self.surely_alive and not failed_restart:
+            raise Violation(f"{self.kernel_id}: 404, it was never deleted, and it says: {reason}")
+        self.deleted = True
+
+    def _possible(self) -> set[int | None]:
+        return self.open_values | ({None} if self.open_restarts else set())
+
+    def _served_by(self, pid: int) -> None:
+        if self.pid not in (None, pid) and not self.open_restarts:
+            raise Violation(f"{self.kernel_id}: served by process {pid}, and nobody has restarted {self.pid}")
+        self.pid = pid
+
+
+class History:
+    """All stories."""
+
+    def __init__(self) -> None:
+        self.stories: list[Story] = []
+
+    def new(self, kernel_id: str) -> Story:
+        """Begin a kernel's story."""
+        story = Story(kernel_id)
+        self.stories.append(story)
+        return story
+
+    def alive_before(self) -> set[str]:
+        """The kernels that a list must show which is asked for now, unless they are deleted meanwhile."""
+        return {story.kernel_id for story in self.stories if story.surely_alive}
+
+    def gone_before(self) -> set[str]:
+        """The kernels that no list may show which is asked for now."""
+        return {story.kernel_id for story in self.stories if story.surely_gone}
+
+    def was_listed(self, listed: set[str], alive_before: set[str], gone_before: set[str]) -> None:
+        """Check a list that was answered."""
+        restarting = {story.kernel_id for story in self.stories if story.open_restarts}
+        lacking = (alive_before & self.alive_before()) - listed - restarting
+        if lacking:
+            raise Violation(f"a list lacks {lacking}")
+        revived = listed & gone_before & self.gone_before()
+        if revived:
+            raise Violation(f"a list shows {revived}, which were deleted")
