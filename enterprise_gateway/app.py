@@ -38,6 +38,7 @@ SECRET_SETTINGS = (
 )
 LISTED = ("auth_token", "admin_token", "sealing_keys")
 HIDDEN = "(set, not shown)"
+CLOSING_SECONDS = 2.0  # for what is still to be answered when the replica has left
 LOGGERS = ("enterprise_gateway", "culling", "persistence", "tornado")
 
 
@@ -157,7 +158,11 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         self.log.info("Stopping: clients are told to connect again")
         left = await replica.drain(stop_kernels=self.on_exit == "stop")
         assembly.http.stop()
-        await assembly.http.close_all_connections()
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await assembly.http.close_all_connections()
+        except TimeoutError:
+            self.log.warning("Requests are still at work, and are dropped")
         assembly.specs.close()
         self.log.info(farewell(left))
 

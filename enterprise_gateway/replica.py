@@ -91,6 +91,7 @@ class Replica:
         deadline = clock.Deadline(self.rhythm.drain_timeout_seconds)
         await self._try("say that it drains", self.membership.drain())
         await self._finish_acts(deadline)
+        self.parts.changes.close()
         if stop_kernels:
             await self._stop_owned(deadline)
         left = [held for held in self.parts.held if held.owned]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from enterprise_gateway.errors import unavailable
 from persistence import clock
 from persistence.documents import KernelRecord
 from persistence.kernel_session_manager import KernelSessionManager
@@ -14,11 +15,22 @@ POLL_SECONDS = 0.5
 
 
 class Changes:
-    """Tells who waits here that this replica has changed a kernel's record, so that his next poll comes at once."""
+    """Tells who waits here that this replica has changed a kernel's record, so that his next poll comes at once.
+
+    Attributes:
+        closed: Nobody waits any more: the replica is leaving.
+    """
 
     def __init__(self) -> None:
+        self.closed = False
         self._events: dict[str, asyncio.Event] = {}
         self._waiting: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self.closed = True
+        for event in self._events.values():
+            event.set()
 
     def changed(self, kernel_id: str) -> None:
         """The record of this kernel has changed."""
@@ -63,6 +75,7 @@ async def wait_until(
 
     Raises:
         StoreUnavailable: The database can't be asked.
+        GatewayError: 503, this replica is leaving.
     """
     pause = FIRST_POLL_SECONDS
     while True:
@@ -71,5 +84,7 @@ async def wait_until(
             return record, True
         if deadline.passed:
             return record, False
+        if changes.closed:
+            raise unavailable("This replica is being stopped. Try again.", "Gateway stops")
         await changes.wait(kernel_id, min(pause, max(0.001, deadline.remaining_seconds)))
         pause = min(POLL_SECONDS, pause * 1.5)

@@ -146,9 +146,12 @@ class Client:
     async def settle(self) -> None:
         """When all faults are over: what must live works."""
         for story in self._mine:
-            if story.surely_alive:
-                await self._patiently(f"read of {story.kernel_id}", functools.partial(self.read, story))
+            await self._patiently(f"read of {story.kernel_id}", functools.partial(self._check, story))
         await self._patiently("list", self.list)
+
+    async def _check(self, story: Story) -> None:
+        if story.surely_alive:
+            await self.read(story)
 
     async def _patiently(self, what: str, act: Callable[[], Awaitable[None]]) -> None:
         deadline = clock.Deadline(SETTLE_SECONDS)
