@@ -6,6 +6,7 @@ ARGS        ?=
 PYTEST_ARGS ?=
 # How many test processes work side by side; 0 runs all tests in one.
 WORKERS     ?= 2
+MINUTES     ?= 60
 
 BIN         := $(VENV)/bin
 PIP         := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,7 +15,7 @@ DEV_STAMP   := $(VENV)/.installed-to-develop
 PACKAGING   := setup.py pyproject.toml $(CONSTRAINTS)
 INSTALL      = $(PIP) install --quiet $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: help run test check format cluster docs dist clean
+.PHONY: help run test soak check format cluster docs dist clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is to make
@@ -25,6 +26,9 @@ run: $(RUN_STAMP) ## Start one gateway on port 8888, with a database of its own 
 
 test: $(DEV_STAMP) ## Run all tests (PYTEST_ARGS="-k relay", WORKERS=0 for one process)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+soak: $(DEV_STAMP) ## Let everything go wrong for MINUTES=60 under ten clients (MONKEY_SEED=1 repeats an order of faults)
+	MONKEY_SECONDS=$$(($(MINUTES) * 60)) $(BIN)/python -m pytest -n 0 -s tests/monkey $(PYTEST_ARGS)
 
 check: $(DEV_STAMP) ## Lint, check the format, the types and the layers
 	$(BIN)/ruff check .
