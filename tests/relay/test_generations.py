@@ -68,6 +68,7 @@ async def test_the_last_words_of_a_kernel_are_told_before_its_death(bound: Relay
     await client.sink.until(lambda sink: sink.of_type("execute_reply"))
     for number in range(50):
         await kernel.publish("stream", {"name": "stdout", "text": str(number)})
+    await client.sink.until(lambda sink: len(sink.of_type("stream")) == 50)  # its death discards what has not left it
     await kernel.die()
     bound.end("dead", "It was killed by signal 9.")
     await client.sink.until(lambda sink: sink.states[-1] == "dead")
