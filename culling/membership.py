@@ -88,6 +88,15 @@ class Membership:
         return self._observation.records
 
     @property
+    def live_others(self) -> int:
+        """How many other replicas are seen to live."""
+        return sum(self._observation.live(record.replica_id) is True for record in self._others)
+
+    @property
+    def _others(self) -> list[ReplicaRecord]:
+        return [record for record in self._observation.records if record.replica_id != self.replica_id]
+
+    @property
     def seconds_since_attempt(self) -> float | None:
         """Since a beat was last *attempted*, acknowledged or not; None before the first.
 

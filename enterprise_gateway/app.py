@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 from jupyter_core.application import JupyterApp
-from traitlets import Dict, Unicode, default
+from traitlets import Dict, TraitError, Unicode, default
 from traitlets.config import catch_config_error
 
 from enterprise_gateway import __version__, server
@@ -22,6 +22,7 @@ from enterprise_gateway.config.names import DATABASE_SECTION
 from enterprise_gateway.config.sections import sections
 from enterprise_gateway.config.settings import APP_SECTION, GatewayTraits
 from enterprise_gateway.config.validation import check_settings
+from enterprise_gateway.privacy import hide_memory
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
 from enterprise_gateway.relay.sockets import raise_file_limit
@@ -114,12 +115,20 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         self._share_log()
         try:
             faults.arm(self.environment.faults)
-            store = KernelSessionManager(parent=self)
+            if not hide_memory():
+                self.log.warning("Kernels can read this process's environment: Linux did not hide it")
+            store = self._store()
             check_settings(self, operation_timeout_seconds=store.operation_timeout)
             asyncio.run(self.run(store))
         except (ConfigurationError, StoreUnavailable) as error:
             self.log.critical("The gateway can't start: %s", error)
             self.exit(1)
+
+    def _store(self) -> KernelSessionManager:
+        try:
+            return KernelSessionManager(parent=self)
+        except TraitError as error:
+            raise ConfigurationError(str(error)) from error
 
     async def run(self, store: KernelSessionManager) -> None:
         """Start, serve, drain.
@@ -164,7 +173,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         except TimeoutError:
             self.log.warning("Requests are still at work, and are dropped")
         assembly.specs.close()
-        self.log.info(farewell(left))
+        self.log.info(farewell(left, others=replica.membership.live_others))
 
     def _listen_to_signals(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()

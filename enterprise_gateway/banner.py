@@ -17,11 +17,18 @@ def welcome(*, version: str, url: str, database: str, replica_id: str, token_req
     )
 
 
-def farewell(left: int) -> str:
-    """Return the last lines: what goes on running, and how to end it."""
+def farewell(left: int, *, others: int = 0) -> str:
+    """Return the last lines: what goes on running of what this replica watched, and how to end it.
+
+    Args:
+        left: Kernels of this replica that run.
+        others: Other replicas that live.
+    """
     if not left:
         return "The gateway has stopped; none of its kernels is running."
     kernels = "1 kernel keeps" if left == 1 else f"{left} kernels keep"
+    if others:
+        return f"The gateway has stopped; {kernels} running, served by {others} other replica{'s' * (others > 1)}."
     return (
         f"The gateway has stopped; {kernels} running. Start a gateway on the same database to use them again, or to "
         "end them (DELETE /api/kernels/<id>). With EnterpriseGatewayApp.on_exit=stop (EG_ON_EXIT=stop) a gateway ends "

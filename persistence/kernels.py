@@ -70,12 +70,15 @@ class KernelStore:
         """
         return await self._live()
 
-    async def used_slots(self, field: SlotField, username: str | None = None) -> set[str]:
-        """Name the slots that are taken, of all users or of one. A hint: only the insert decides."""
-        where: Document = {field: {"$type": "string"}}
+    async def used_slots(self, field: SlotField, username: str | None = None) -> list[str | None]:
+        """Give the slot of each live kernel, of all users or of one; None: it began when there was no limit.
+
+        A hint: only the insert decides.
+        """
+        where: Document = {"phase": dict(LIVE_FILTER)}
         if username is not None:
             where["username"] = username
-        return {document[field] for document in await self._kernels.find(where, (field,))}
+        return [document.get(field) for document in await self._kernels.find(where, (field,))]
 
     async def notices(
         self, replica_id: str, host: HostDoc | None, held_ids: AnyCollection[str] = (), *, surely: bool = False

@@ -65,7 +65,7 @@ class Hydrator:
             await self._restore(held, record)
         if record.owner == self._parts.membership.replica_id:
             await self._ownership.own(held, record)
-        elif self._ownership.orphaned(record):
+        elif self._ownership.orphaned(record) and not self._parts.work.closed:
             await self._ownership.adopt(held, record)
 
     async def _restore(self, held: HeldKernel, record: KernelRecord) -> None:

@@ -108,13 +108,23 @@ class Managers:
         return kernel.host is None or kernel.host.id == self.host.id
 
     def check_reach(self, record: KernelRecord) -> None:
-        """See that this replica can reach the kernel.
+        """See that this replica can reach the kernel and open its secrets. Before a claim: an act needs both.
 
         Raises:
-            GatewayError: 503, it is a process of another host, which is named.
+            GatewayError: 503, it is a process of another host, which is named; or this replica lacks its sealing key.
         """
         if record.host is not None and not self.reaches(record):
             raise elsewhere(record.host.name)
+        for blob in (record.request.env, record.connection, record.provisioner_info):
+            self._unseal(record, blob)
+
+    def can_act(self, record: KernelRecord) -> bool:
+        """Say whether `check_reach` passes."""
+        try:
+            self.check_reach(record)
+        except GatewayError:
+            return False
+        return True
 
     def _unseal(self, record: KernelRecord, blob: bytes | None) -> dict[str, Any]:
         if blob is None:

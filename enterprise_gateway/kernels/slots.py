@@ -56,16 +56,20 @@ async def _free_slot(store: KernelStore, field: SlotField, limit: int | None, us
         return None
     used = await store.used_slots(field, username)
     prefix = "" if username is None else f"{username}:"
-    free = [slot for number in range(limit) if (slot := f"{prefix}{number}") not in used]
-    if not free:
-        raise _limit_reached(limit, username)
-    return random.choice(free)
+    slots = [f"{prefix}{number}" for number in range(limit)]
+    free = [slot for slot in slots if slot not in used]
+    # Kernels from before there was this limit hold none of its slots. Each keeps one free, always the last ones.
+    besides = sum(slot not in slots for slot in used)
+    open_to_all = free[: max(0, len(free) - besides)]
+    if not open_to_all:
+        raise _limit_reached(limit, username, len(used))
+    return random.choice(open_to_all)
 
 
-def _limit_reached(limit: int, username: str | None) -> Exception:
+def _limit_reached(limit: int, username: str | None, living: int) -> Exception:
     whose = "on this deployment" if username is None else f"for user '{username}'"
     return forbidden(
-        f"No more kernels may be started {whose}: the limit is {limit}, and as many are running. "
+        f"No more kernels may be started {whose}: the limit is {limit}, and {living} are running. "
         "Shut one down, then try again.",
         "Maximum number of kernels reached",
     )

@@ -48,8 +48,8 @@ class Stops:
         raise unavailable("Others are at work on the kernel all the time; try again.")
 
     async def _once(self, record: KernelRecord) -> None:
-        if not self._parts.managers.reaches(record):
-            await self._ask_its_host(record)
+        if not self._parts.managers.can_act(record):
+            await self._ask_another(record)
         elif self._takeover.overdue(record):
             # Whoever finishes it finds the target, and stops instead of starting.
             await self._want_stopped(record)
@@ -84,8 +84,8 @@ class Stops:
             raise unavailable("The kernel is still being ended. Try again.", "Kernel is being shut down")
         raise ActLost("wait for the end", found)
 
-    async def _ask_its_host(self, record: KernelRecord) -> None:
-        """A replica of the kernel's host sees with its next beat that it is to be stopped, and does it."""
+    async def _ask_another(self, record: KernelRecord) -> None:
+        """Its owner, who can, sees with his next beat that it is to be stopped, and does it."""
         await self._want_stopped(record)
         limit = clock.Deadline(self._parts.settings.stop_limit_seconds)
 

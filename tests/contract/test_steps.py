@@ -283,8 +283,8 @@ async def test_a_requested_restart_starts_the_count_of_deaths_anew(kernels: Kern
 async def test_an_end_frees_the_slots_in_the_same_write(kernels: KernelStore) -> None:
     record = await put(kernels, running_kernel(act=act("stop"), slot="0", user_slot="ann:0"))
     await kernels.apply(steps.end_act(record, reason="shut down", now=LATER))
-    assert await kernels.used_slots("slot") == set()
-    assert await kernels.used_slots("user_slot", "ann") == set()
+    assert await kernels.used_slots("slot") == []
+    assert await kernels.used_slots("user_slot", "ann") == []
 
 
 @pytest.mark.parametrize("owner", [None, "dead"])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from enterprise_gateway import __version__
@@ -52,3 +56,16 @@ def test_the_banner_says_where_a_token_goes() -> None:
 @pytest.mark.parametrize(("left", "said"), [(0, "none of its kernels"), (1, "1 kernel keeps"), (3, "3 kernels keep")])
 def test_the_last_words_say_how_many_kernels_keep_running(left: int, said: str) -> None:
     assert said in farewell(left)
+
+
+def test_the_last_words_say_that_other_replicas_serve_what_keeps_running() -> None:
+    assert "2 kernels keep running, served by 1 other replica." in farewell(2, others=1)
+    assert "Start a gateway" not in farewell(2, others=1)
+
+
+def test_a_uri_that_is_none_is_refused_in_one_line() -> None:
+    command = [sys.executable, "-m", "enterprise_gateway", "--KernelSessionManager.mongodb_uri=foo"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "mongodb_uri must begin with one of" in line

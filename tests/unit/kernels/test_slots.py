@@ -52,6 +52,18 @@ async def test_one_users_kernels_take_no_slot_of_anothers() -> None:
     assert other.user_slot == "bob:0"
 
 
+@pytest.mark.parametrize("earlier", [Limits(), Limits(per_user=9)])
+async def test_kernels_from_before_the_limit_count(earlier: Limits) -> None:
+    async with mock_store() as manager:
+        for number in range(2):
+            await inserted(manager.kernels, number, earlier)
+        limits = Limits(per_user=4)
+        for number in range(2, 4):
+            await inserted(manager.kernels, number, limits)
+        with pytest.raises(GatewayError, match="the limit is 4, and 4 are running"):
+            await inserted(manager.kernels, 4, limits)
+
+
 async def test_a_limit_of_none_takes_no_slot() -> None:
     async with mock_store() as manager:
         record = await inserted(manager.kernels, 0, Limits())
