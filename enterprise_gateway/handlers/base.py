@@ -36,16 +36,20 @@ class GuardedHandler(RequestHandler):
         auth_resource: What the authorizer is asked about; None: it is not asked.
         auth_action: read, write or execute; None: by the method.
         needs_token: False on the routes of health only.
-        quiet: True leaves requests that went well out of the access log.
         operations: What each method does, for the swagger document; a method without an entry does not exist.
+
+    Attributes:
+        about: Whose request it is and on what, where its address does not say so; for the access log.
+        remark: Why it was refused; for the access log.
     """
 
     auth_resource: ClassVar[str | None] = "api"
     auth_action: ClassVar[str | None] = None
     needs_token: ClassVar[bool] = True
-    quiet: ClassVar[bool] = False
     operations: ClassVar[dict[str, Operation]] = {}
 
+    about: str = ""
+    remark: str = ""
     current_user: Identity | None
 
     @property
@@ -138,6 +142,7 @@ class GuardedHandler(RequestHandler):
         """Answer an error as `{"reason", "message"}`. Never a traceback."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
         answer = answer_for(error, status=status_code, request_id=self._request_id)
+        self.remark = f"{answer.reason}: {answer.message}"
         self.set_status(answer.status, answer.reason)
         if answer.retry_after_seconds is not None:
             self.set_header("Retry-After", str(answer.retry_after_seconds))
@@ -154,8 +159,6 @@ class GuardedHandler(RequestHandler):
         if unexpected(value) and typ is not None and value is not None:
             summary = self._request_summary()
             log.error("Request %s failed: %s", self._request_id, summary, exc_info=(typ, value, tb))
-        elif isinstance(value, GatewayError):
-            log.debug("Answering %s to %s", value, self._request_summary())
 
     def _request_summary(self) -> str:
         """What tornado names a request by in its own logs: never with a token."""

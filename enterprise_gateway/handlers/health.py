@@ -20,12 +20,12 @@ class _HealthHandler(ApiHandler):
 
     auth_resource = None
     needs_token = False
-    quiet = True
 
     def answer(self, checks: Sequence[Check], *, well: str, unwell: str) -> None:
         """Render the checks."""
         ok = all(check.ok for check in checks)
         if not ok:
+            self.remark = ", ".join(f"{check.name}: {check.message}" for check in checks if not check.ok)
             self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
         self.reply(
             {

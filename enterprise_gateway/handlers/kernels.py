@@ -55,6 +55,7 @@ class KernelsHandler(ApiHandler):
             process_user=self.gateway.options.process_user,
             idempotency_key=self.request.headers.get(IDEMPOTENCY_HEADER),
         )
+        self.about = str(request)
         model = await self.until_gone(self.gateway.kernels.start(request), withdraw=not request.repeatable)
         self.reply(model, status=201, location=self.url("api", "kernels", model["id"]))
 

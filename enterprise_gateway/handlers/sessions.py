@@ -43,6 +43,7 @@ class SessionsHandler(ApiHandler):
             process_user=self.gateway.options.process_user,
             idempotency_key=self.request.headers.get(IDEMPOTENCY_HEADER),
         )
+        self.about = str(request.start)
         opening = self.gateway.sessions.create(request)
         model = await self.until_gone(opening, withdraw=not request.start.repeatable)
         self.reply(model, status=201, location=self.url("api", "sessions", model["id"]))
@@ -80,6 +81,7 @@ class SessionHandler(ApiHandler):
             process_user=self.gateway.options.process_user,
             idempotency_key=self.request.headers.get(IDEMPOTENCY_HEADER),
         )
+        self.about = str(changes.start or "")
         withdraw = changes.start is not None and not changes.start.repeatable
         self.reply(await self.until_gone(self.gateway.sessions.update(known, changes), withdraw=withdraw))
 

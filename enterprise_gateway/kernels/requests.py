@@ -39,6 +39,10 @@ class StartRequest:
         """Can the client come back for the same kernel? Then going away does not withdraw the launch."""
         return self.kernel_id is not None or self.idempotency_key is not None
 
+    def __str__(self) -> str:
+        kernel = f", kernel {self.kernel_id}" if self.kernel_id is not None else ""
+        return f"user {self.username}, kernelspec {self.name or '(default)'}{kernel}"
+
 
 def launch_timeout_seconds(env: Mapping[str, str], default_seconds: float) -> float:
     """Return the seconds a launch may take: the request's own `KERNEL_LAUNCH_TIMEOUT` within bounds, else the default.
