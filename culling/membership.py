@@ -250,4 +250,5 @@ class Membership:
 
     async def _look(self) -> None:
         began = self._monotonic()
-        self._observation.observe(await self._store.replicas.list_all(), began=began)
+        records = await self._store.replicas.list_all()
+        self._observation.observe(records, began=began, own_id=self.replica_id)

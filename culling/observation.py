@@ -27,6 +27,8 @@ class _Seen:
     changed_at: float | None = None
     """When its beat was last seen to change; None: not in this observation."""
     suspected: bool = False
+    proven: bool = True
+    """Has it come, or beaten, before one's own eyes? Who is only listed may have died long ago."""
 
 
 class Observation:
@@ -34,7 +36,7 @@ class Observation:
 
     Args:
         timings: Lease duration and renew interval count here.
-        log: Told who comes, stops, is suspected and comes back.
+        log: Told who comes, stops, is suspected and comes back; nothing of oneself.
         monotonic: The clock, for tests.
     """
 
@@ -52,6 +54,7 @@ class Observation:
         self._last_read: float | None = None
         self._asked: dict[str, float] = {}
         self._absent: set[str] = set()
+        self._own_id = ""
 
     @property
     def records(self) -> tuple[ReplicaRecord, ...]:
@@ -98,13 +101,15 @@ class Observation:
         self._asked.setdefault(replica_id, self._monotonic())
         return False
 
-    def observe(self, records: Sequence[ReplicaRecord], *, began: float) -> None:
+    def observe(self, records: Sequence[ReplicaRecord], *, began: float, own_id: str = "") -> None:
         """Take in a list of all replicas.
 
         Args:
             records: As a linearizable read gave them.
             began: When that read was begun, on the monotonic clock.
+            own_id: Who observes.
         """
+        self._own_id = own_id
         now = self._monotonic()
         if self._last_read is not None and self._broken_at(began):
             self.restart()
@@ -114,7 +119,7 @@ class Observation:
         for record in records:
             self._seen[record.replica_id] = self._look_at(record, before.pop(record.replica_id, None), now, unbroken)
         for seen in before.values():
-            self._log.info("Replica %s at %s is not listed any more", seen.record.replica_id, seen.record.url)
+            self._tell(seen.record, "is not listed any more")
         self._last_read = began
         self._suspect()
 
@@ -127,18 +132,35 @@ class Observation:
 
     def _look_at(self, record: ReplicaRecord, before: _Seen | None, now: float, unbroken: bool) -> _Seen:
         if before is None:
-            if record.state != ReplicaState.DEAD:  # those who went before this one came are no news
-                self._log.info("Replica %s at %s is %s", record.replica_id, record.url, record.state)
-            return _Seen(record, now, changed_at=now if unbroken else None)
-        if before.record.state != record.state:
-            self._log.info("Replica %s at %s is %s", record.replica_id, record.url, record.state)
+            self._tell_arrival(record, unbroken)
+            return _Seen(record, now, changed_at=now if unbroken else None, proven=unbroken)
+        self._tell_change(before, record)
+        beaten = record.beat != before.record.beat
+        proven = before.proven or beaten
         if not unbroken:
-            return _Seen(record, now, suspected=before.suspected)
-        if record.beat == before.record.beat:
-            return _Seen(record, before.since, before.changed_at, before.suspected)
+            return _Seen(record, now, suspected=before.suspected, proven=proven)
+        if not beaten:
+            return _Seen(record, before.since, before.changed_at, before.suspected, proven)
         if before.suspected:
-            self._log.info("Replica %s at %s beats again", record.replica_id, record.url)
+            self._tell(record, "beats again")
         return _Seen(record, now, changed_at=now)
+
+    def _tell_arrival(self, record: ReplicaRecord, unbroken: bool) -> None:
+        if record.state != ReplicaState.DEAD:  # those who went before this one came are no news
+            self._tell(record, f"is {record.state}" if unbroken else "is known")
+
+    def _tell_change(self, before: _Seen, record: ReplicaRecord) -> None:
+        beaten = record.beat != before.record.beat
+        if record.state != before.record.state:
+            # Who leaves in order says so with a beat; the dead are declared dead on the beat that did not change.
+            stopped = record.state == ReplicaState.DEAD and beaten
+            self._tell(record, "has stopped" if stopped else f"is {record.state}")
+        elif beaten and not before.proven and not before.suspected:
+            self._tell(record, f"is {record.state}")
+
+    def _tell(self, record: ReplicaRecord, what: str) -> None:
+        if record.replica_id != self._own_id:
+            self._log.info("Replica %s at %s %s", record.replica_id, record.url, what)
 
     def _suspect(self) -> None:
         for seen in self._seen.values():

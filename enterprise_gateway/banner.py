@@ -17,6 +17,12 @@ def welcome(*, version: str, url: str, database: str, replica_id: str, token_req
     )
 
 
+def patience(kernels: int, seconds: float) -> str:
+    """Return the line of a stop that has to wait: for what, how long, and the way out."""
+    what = "1 kernel that is" if kernels == 1 else f"{kernels} kernels that are"
+    return f"Waiting for {what} being started or ended, up to {seconds:.0f} s; a second signal stops at once"
+
+
 def farewell(left: int, *, others: int = 0) -> str:
     """Return the last lines: what goes on running of what this replica watched, and how to end it.
 

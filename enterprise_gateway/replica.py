@@ -8,6 +8,7 @@ from logging import Logger, LoggerAdapter
 from typing import Any
 
 from culling.membership import Membership
+from enterprise_gateway.banner import patience
 from enterprise_gateway.handlers.services import Check
 from enterprise_gateway.kernels.flushing import Flusher
 from enterprise_gateway.kernels.noticing import Noticing
@@ -113,6 +114,7 @@ class Replica:
     async def _finish_acts(self, deadline: clock.Deadline) -> None:
         tasks = self.parts.work.tasks
         if tasks:
+            self.log.info(patience(len(tasks), deadline.remaining_seconds))
             await asyncio.wait(tasks, timeout=max(0.0, deadline.remaining_seconds))
 
     async def _stop_owned(self, deadline: clock.Deadline) -> None:

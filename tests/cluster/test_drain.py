@@ -101,6 +101,7 @@ async def test_a_second_signal_stops_at_once_and_costs_no_kernel(make_cluster: M
         start = await starting(cluster, rest)
         first.signal(signal.SIGINT)
         await is_draining(rest)
+        await eventually(lambda: "Waiting for 1 kernel" in first.log, "it says what it waits for")
         first.signal(signal.SIGINT)
         await eventually(lambda: not first.running, "the replica has stopped")
         assert first.stop() == 1

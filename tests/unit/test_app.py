@@ -10,7 +10,7 @@ import pytest
 
 from enterprise_gateway import __version__
 from enterprise_gateway.app import EnterpriseGatewayApp
-from enterprise_gateway.banner import farewell, welcome
+from enterprise_gateway.banner import farewell, patience, welcome
 
 SECRETS = {
     "EG_AUTH_TOKEN": "token-to-hide",
@@ -69,3 +69,10 @@ def test_a_uri_that_is_none_is_refused_in_one_line() -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "mongodb_uri must begin with one of" in line
+
+
+@pytest.mark.parametrize(("kernels", "said"), [(1, "1 kernel that is being"), (3, "3 kernels that are being")])
+def test_a_stop_that_has_to_wait_says_for_what_how_long_and_the_way_out(kernels: int, said: str) -> None:
+    text = patience(kernels, 29.6)
+    assert said in text
+    assert "up to 30 s; a second signal stops at once" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -176,23 +177,78 @@ def test_a_list_whose_read_began_before_the_question_answers_nothing(watch: Watc
     assert not watch.observation.gone("b")
 
 
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What was logged so far, of one replica."""
+    caplog.set_level(logging.INFO)
+    return lambda: [record.getMessage().removeprefix("Replica b at http://b:8888 ") for record in caplog.records]
+
+
 def test_comings_and_goings_are_logged_by_name(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    watch.read(OTHER)
+    watch.read()
+    watch.later(4.0, OTHER)
+    assert caplog.records[0].getMessage() == "Replica b at http://b:8888 is ready"
+
+
+def test_a_replica_that_falls_silent_and_comes_back_is_told(watch: Watch, told: Callable[[], list[str]]) -> None:
+    watch.read()
+    watch.later(4.0, OTHER)
     for _ in range(5):
         watch.later(4.0, OTHER)
     watch.later(4.0, beaten(OTHER, 1))
-    watch.later(4.0, replace(OTHER, beat=2, state=ReplicaState.DRAINING))
-    watch.later(4.0, replace(OTHER, beat=3, state=ReplicaState.DEAD))
+    assert told() == ["is ready", "is suspected to be dead: no beat was seen for 16.0 s", "beats again"]
+
+
+def test_a_replica_that_leaves_in_order_has_stopped(watch: Watch, told: Callable[[], list[str]]) -> None:
+    watch.read()
+    watch.later(4.0, OTHER)
+    watch.later(4.0, replace(OTHER, beat=1, state=ReplicaState.DRAINING))
+    watch.later(4.0, replace(OTHER, beat=2, state=ReplicaState.DEAD))
     watch.later(4.0)
-    assert [record.getMessage() for record in caplog.records] == [
-        "Replica b at http://b:8888 is ready",
-        "Replica b at http://b:8888 is suspected to be dead: no beat was seen for 16.0 s",
-        "Replica b at http://b:8888 beats again",
-        "Replica b at http://b:8888 is draining",
-        "Replica b at http://b:8888 is dead",
-        "Replica b at http://b:8888 is not listed any more",
-    ]
+    assert told() == ["is ready", "is draining", "has stopped", "is not listed any more"]
+
+
+def test_a_replica_that_is_declared_dead_is_dead(watch: Watch, told: Callable[[], list[str]]) -> None:
+    watch.read()
+    watch.later(4.0, OTHER)
+    watch.later(4.0, replace(OTHER, state=ReplicaState.DEAD))
+    assert told() == ["is ready", "is dead"]
+
+
+def test_who_was_there_before_is_known_and_ready_when_it_was_seen_to_beat(
+    watch: Watch, told: Callable[[], list[str]]
+) -> None:
+    watch.read(OTHER)
+    watch.later(4.0, OTHER)
+    assert told() == ["is known"]
+    watch.later(4.0, beaten(OTHER, 1))
+    watch.later(4.0, beaten(OTHER, 2))
+    assert told() == ["is known", "is ready"]
+
+
+def test_a_beat_in_a_gap_of_the_observation_is_told_once_too(watch: Watch, told: Callable[[], list[str]]) -> None:
+    watch.read(OTHER)
+    watch.observation.restart()
+    watch.later(4.0, beaten(OTHER, 1))
+    watch.later(4.0, beaten(OTHER, 2))
+    assert told() == ["is known", "is ready"]
+
+
+def test_who_was_known_and_suspected_beats_again(watch: Watch, told: Callable[[], list[str]]) -> None:
+    watch.read(OTHER)
+    for _ in range(4):
+        watch.later(4.0, OTHER)
+    watch.later(4.0, beaten(OTHER, 1))
+    assert told() == ["is known", "is suspected to be dead: no beat was seen for 16.0 s", "beats again"]
+
+
+def test_of_oneself_nothing_is_told(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    watch.observation.observe([OTHER], began=watch.now, own_id="b")
+    watch.observation.observe([replace(OTHER, state=ReplicaState.DRAINING)], began=watch.now, own_id="b")
+    watch.observation.observe([], began=watch.now, own_id="b")
+    assert not caplog.records
 
 
 def test_those_who_died_before_are_no_news(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
