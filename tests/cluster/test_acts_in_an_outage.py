@@ -99,6 +99,68 @@ async def test_a_start_goes_on(rest: Rest, trio: Cluster, database: Database, st
     assert [process.kernel_id for process in trio.kernel_processes()] == [kernel_id]
 
 
+@grid([*LAUNCH][:3])
+async def test_a_start_that_does_not_get_through_in_time_leaves_nothing(
+    rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate
+) -> None:
+    body = {"name": "python3", "env": {"KERNEL_LAUNCH_TIMEOUT": "2"}}
+    trap = database.proxy.swallow_at(LAUNCH[step], fate)
+    answer = await begin(rest, "POST", "/api/kernels", body=body)
+    assert trap.given_up.is_set()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2"), answer.text
+    assert not trio.kernel_processes()
+    database.proxy.pass_on()
+    await known_back(rest)
+    await eventually(lambda: not live(trio), "no record of it is left alive")
+    assert await rest.listed() == set()
+    assert not trio.kernel_processes()
+
+
+TOO_LONG = {  # what the act does, at which of its steps, and how many kernels may be left
+    "start": (LAUNCH["mark running"],),
+    "restart": tuple(RESTART.values()),
+    "stop": tuple(STOP.values()),
+}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize(("act", "wanted"), [(act, wanted) for act, steps in TOO_LONG.items() for wanted in steps])
+async def test_what_does_not_get_through_in_time_is_finished_when_it_is_back(
+    rest: Rest, trio: Cluster, database: Database, act: str, wanted: Wanted, fate: Fate
+) -> None:
+    timeout = {"KERNEL_LAUNCH_TIMEOUT": "8"}
+    kernel_id = str(uuid4()) if act == "start" else await rest.start(on=0, env=timeout)
+    requests = {
+        "start": ("POST", "/api/kernels", {"name": "python3", "kernel_id": kernel_id, "env": timeout}),
+        "restart": ("POST", f"/api/kernels/{kernel_id}/restart", {}),
+        "stop": ("DELETE", f"/api/kernels/{kernel_id}", None),
+    }
+    method, path, body = requests[act]
+    trap = database.proxy.swallow_at(wanted, fate)
+    answer = await begin(rest, method, path, body=body)
+    assert trap.given_up.is_set()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2"), answer.text
+    database.proxy.pass_on()
+    await known_back(rest)
+    await eventually(lambda: in_line(trio), "records and processes are in line", seconds=60)
+    left = set(live(trio))
+    assert await rest.listed() == left
+    for running in left:
+        assert await rest.run(running, "print(1)", on=1) == "1"
+
+
+def in_line(trio: Cluster) -> bool:
+    """Is every record ended or running, and is there one process for each that is running?"""
+    found = {document["_id"]: document for document in trio.documents("kernels") if document["phase"] != "ended"}
+    running = all(document["phase"] == "running" for document in found.values())
+    return running and sorted(found) == sorted(process.kernel_id for process in trio.kernel_processes())
+
+
+def live(trio: Cluster) -> list[str]:
+    return [document["_id"] for document in trio.documents("kernels") if document["phase"] != "ended"]
+
+
 @grid(SESSION)
 async def test_a_session_is_opened(rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
     notebook = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
