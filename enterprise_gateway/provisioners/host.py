@@ -1,7 +1,7 @@
 """Which host this is: where alone the kernels started here can be reached, signalled and seen to die.
 
-A host is a boot of a machine, and in it one pid, one mount and one network namespace: two containers on one machine are
-two hosts, two gateways in one container are on the same. The id is the same for every process there, and another after
+A host is a boot of a machine, and in it one user and one pid, one mount and one network namespace: two containers on one
+machine are two hosts, two gateways of one user in one container are on the same. The id is the same for every process there, and another after
 a reboot or in a container made anew. It may come back when a container is replaced within the same boot, for Linux
 reuses the numbers of namespaces: harmless, since a process is always named by pid *and* start time.
 
@@ -27,7 +27,7 @@ NAMESPACES = Path("/proc/self/ns")
 
 @dataclass(frozen=True, kw_only=True)
 class HostIdentity:
-    """A host, as this process sees it."""
+    """A host, as this process sees it: a place where kernels can be reached."""
 
     machine: str
     """Hash of the machine id, or of the boot id where there is none."""
@@ -37,13 +37,16 @@ class HostIdentity:
     mount_namespace: int
     network_namespace: int
     """Inode numbers, unique within a boot among the namespaces that exist."""
+    user: int
+    """Who the process is: one user can neither signal another's kernels nor open their sockets."""
     name: str
     """Host name; for people, and to tell machines cloned with their machine id apart. No part of the id."""
     id: str = field(init=False)
     """32 hex digits: the hash of all but the name."""
 
     def __post_init__(self) -> None:
-        parts = (self.machine, self.boot, self.pid_namespace, self.mount_namespace, self.network_namespace)
+        namespaces = (self.pid_namespace, self.mount_namespace, self.network_namespace)
+        parts = (self.machine, self.boot, *namespaces, self.user)
         object.__setattr__(self, "id", _digest("\0".join(str(part) for part in parts)))
 
     @classmethod
@@ -62,6 +65,7 @@ class HostIdentity:
             pid_namespace=_inode(namespaces / "pid"),
             mount_namespace=_inode(namespaces / "mnt"),
             network_namespace=_inode(namespaces / "net"),
+            user=os.getuid(),
             name=os.uname().nodename,
         )
 

@@ -343,7 +343,7 @@ async def test_a_pid_that_is_another_process_now_is_dead(make: Make) -> None:
 async def test_a_kernel_of_another_host_is_not_restored(make: Make) -> None:
     manager = await launched(make(SLEEPER))
     elsewhere = HostIdentity(
-        machine="m", boot="b", pid_namespace=1, mount_namespace=2, network_namespace=3, name="elsewhere"
+        machine="m", boot="b", pid_namespace=1, mount_namespace=2, network_namespace=3, user=4, name="elsewhere"
     )
     with pytest.raises(KernelOnOtherHost):
         await adopted(manager, make, host=elsewhere)

@@ -18,10 +18,10 @@ def test_every_process_of_a_host_has_the_same_identity() -> None:
     assert other.stdout.strip() == HostIdentity.current().id
 
 
-@pytest.mark.parametrize("field", ["machine", "boot", "pid_namespace", "mount_namespace", "network_namespace"])
+@pytest.mark.parametrize("field", ["machine", "boot", "pid_namespace", "mount_namespace", "network_namespace", "user"])
 def test_each_part_makes_another_host(field: str) -> None:
     host = HostIdentity.current()
-    other: Any = 7 if field.endswith("namespace") else "other"
+    other: Any = "other" if field in ("machine", "boot") else 7
     assert replace(host, **{field: other}).id != host.id
 
 
