@@ -310,8 +310,8 @@ class Managers:
 def elsewhere(host_name: str) -> GatewayError:
     """503: the kernel lives, and can be reached on its own host only."""
     return unavailable(
-        f"The kernel is a process of the host {host_name} and can be reached there only, by its own user and in its own "
-        "container.",
+        f"The kernel is a process of the host {host_name} and can be reached there only, by the same user and in the "
+        "same container.",
         "Kernel is on another host",
     )
 

@@ -1,9 +1,10 @@
 """Which host this is: where alone the kernels started here can be reached, signalled and seen to die.
 
-A host is a boot of a machine, and in it one user and one pid, one mount and one network namespace: two containers on one
-machine are two hosts, two gateways of one user in one container are on the same. The id is the same for every process there, and another after
-a reboot or in a container made anew. It may come back when a container is replaced within the same boot, for Linux
-reuses the numbers of namespaces: harmless, since a process is always named by pid *and* start time.
+A host is a boot of a machine, and in it one user, one pid, one mount and one network namespace: two containers on one
+machine are two hosts, two gateways of one user in one container are on the same. The id is the same for every such
+process, and another after a reboot or in a container made anew. It may come back when a container is replaced within
+the same boot, for Linux reuses the numbers of namespaces: harmless, since a process is always named by pid *and* start
+time.
 
 The machine is told apart by `/etc/machine-id`, which is confidential by its own manual page and so kept only as a
 keyed hash. Where there is none (slim containers), the boot id stands in for it: a reboot then looks like another
