@@ -10,15 +10,17 @@ from copy import deepcopy
 from typing import Any
 
 from jupyter_core.application import JupyterApp
-from traitlets import Dict, TraitError, Unicode, default
+from traitlets import Dict, Enum, TraitError, Unicode, default
 from traitlets.config import catch_config_error
 
 from enterprise_gateway import __version__, server
 from enterprise_gateway.assembly import Assembly, Builder
 from enterprise_gateway.banner import farewell, welcome
-from enterprise_gateway.config.command_line import ALIASES, FLAGS
+from enterprise_gateway.config.arguments import StrictLoader, check_config_file
+from enterprise_gateway.config.command_line import ALIASES, EXAMPLES, FLAGS
 from enterprise_gateway.config.environment import Environment, read_environment
 from enterprise_gateway.config.names import DATABASE_SECTION
+from enterprise_gateway.config.repeats import OncePerText
 from enterprise_gateway.config.sections import sections
 from enterprise_gateway.config.settings import APP_SECTION, GatewayTraits
 from enterprise_gateway.config.validation import check_settings
@@ -53,24 +55,22 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         "Any number of identical replicas share one MongoDB, and every replica can serve every kernel. Without\n"
         "KernelSessionManager.mongodb_uri (EG_MONGODB_URI) a private database of this user is started and used."
     )
-    examples = (
-        "jupyter enterprisegateway\n"
-        "jupyter enterprisegateway --ip=0.0.0.0 --mongodb-uri=mongodb://db.example.org/?replicaSet=rs0\n"
-        "jupyter lab --gateway-url=http://127.0.0.1:8888"
-    )
+    examples = EXAMPLES
     classes = [KernelSessionManager]  # noqa: RUF012 - traitlets reads it so
     aliases = Dict(ALIASES)
     flags = Dict(FLAGS)
     config_file_name = Unicode("jupyter_enterprise_gateway_config", help="Name of the config file, without extension.")
+    log_level = Enum(
+        (0, 10, 20, 30, 40, 50, "DEBUG", "INFO", "WARN", "ERROR", "CRITICAL"),
+        default_value=logging.INFO,  # as a value of the class: `--help` shows no other default
+        config=True,
+        help="The least important messages that are logged, by name or number (20 is INFO).",
+    )
     environment: Environment
 
     @default("log_format")
     def _with_time(self) -> str:
         return "[%(levelname)1.1s %(asctime)s %(name)s] %(message)s"
-
-    @default("log_level")
-    def _info(self) -> int:
-        return logging.INFO
 
     @catch_config_error
     def initialize(self, argv: list[str] | None = None) -> None:
@@ -79,6 +79,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         Raises:
             ConfigurationError: They don't fit together.
         """
+        self.log.addFilter(OncePerText("Config option"))  # traitlets tells each misspelt setting several times
         self.environment = read_environment(sections())
         super().initialize(argv)
         for notice in self.environment.notices:
@@ -86,8 +87,21 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
 
     def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
         """Put the environment below the config files; `initialize` puts the command line over both afterwards."""
+        if self.config_file:
+            check_config_file(self.config_file)
         self.update_config(self.environment.config)
         super().load_config_file(suppress_errors)
+
+    def _create_loader(self, argv: list[str] | None, aliases: Any, flags: Any, classes: Any) -> StrictLoader:
+        return StrictLoader(argv, aliases, flags, classes=classes, log=self.log)
+
+    def write_default_config(self) -> None:
+        """Write a config file that only its owner can read: tokens are going to stand in it."""
+        former = os.umask(0o077)
+        try:
+            super().write_default_config()
+        finally:
+            os.umask(former)
 
     def start_show_config(self) -> None:
         """Show the settings in force; that a secret is set, but not which: what is shown ends up in bug reports."""

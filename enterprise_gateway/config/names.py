@@ -125,7 +125,12 @@ def variable(setting: Setting) -> str:
 
 def why_unsupported(name: str) -> str:
     """Say why a variable that is no setting has no effect."""
+    return reason_without(name) or "there is no such setting: is it misspelt?"
+
+
+def reason_without(name: str) -> str | None:
+    """Say why a variable of EG has no setting here; None for one that EG has not either."""
     if name in UNSUPPORTED:
         return UNSUPPORTED[name]
     families = (reason for prefix, reason in UNSUPPORTED.items() if prefix.endswith("_") and name.startswith(prefix))
-    return next(families, "there is no such setting: is it misspelt?")
+    return next(families, None)
