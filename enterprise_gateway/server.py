@@ -46,7 +46,7 @@ def bind(settings: ServerTraits, log: Logger | LoggerAdapter[Any]) -> Bound:
     """Bind the port, or one of the next `port_retries`.
 
     Raises:
-        ConfigurationError: None is free, or the address can't be listened on.
+        ConfigurationError: None is free, this user may not have it, or the address can't be listened on.
     """
     context = server_context(settings)
     tries = 1 if settings.port == 0 else settings.port_retries + 1
@@ -54,12 +54,18 @@ def bind(settings: ServerTraits, log: Logger | LoggerAdapter[Any]) -> Bound:
         try:
             sockets = bind_sockets(port, settings.ip)
         except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise ConfigurationError(f"The gateway can't listen on {settings.ip}: {error.strerror}") from error
-            log.info("Port %s can't be used (%s)", port, error.strerror)
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigurationError(_why_not(settings.ip, port, error)) from error
+            log.info("Port %s is taken", port)
             continue
         return Bound(sockets=sockets, port=sockets[0].getsockname()[1], context=context)
     raise ConfigurationError(f"No port from {settings.port} on is free; set EG_PORT or EG_PORT_RETRIES.")
+
+
+def _why_not(ip: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EACCES:
+        return f"Port {port} is not for this user (permission denied); set EG_PORT to one above 1023."
+    return f"The gateway can't listen on {ip}: {error.strerror}"
 
 
 def serve(bound: Bound, application: Application, settings: ServerTraits) -> HTTPServer:

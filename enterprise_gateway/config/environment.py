@@ -1,8 +1,8 @@
 """The environment of the process: the only module that reads it, once, at start.
 
 What is guaranteed: a setting from the environment is weaker than the config file's, and that weaker than the command
-line's (the application applies `Environment.config` in that order). A warning or an error names the variable, never its
-value, which may be a secret.
+line's (the application applies `Environment.config` in that order). A warning names the variable, never its value,
+which may be a secret. An error shows the value too where it is a number, a choice, or a yes or no.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from traitlets import Bool, HasTraits, List, TraitError, TraitType, Type
+from traitlets import Bool, Enum, Float, HasTraits, Integer, List, TraitError, TraitType, Type
 from traitlets.config import Application, Config
 
 from enterprise_gateway.config.names import (
@@ -32,6 +32,7 @@ from enterprise_gateway.config.words import Words
 
 YES = ("1", "true", "yes", "y", "on", "t")
 NO = ("0", "false", "no", "n", "off", "f")
+MAX_SHOWN_CHARS = 40
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _parse(trait: TraitType[Any, Any], name: str, text: str) -> Any:
 def _parse_bool(name: str, text: str) -> bool:
     word = text.strip().lower()
     if word not in YES + NO:
-        raise TraitError(f"{name} must be true or false.")
+        raise TraitError(f"{name} must be true or false, not {_shown(text)}.")
     return word in YES
 
 
@@ -141,7 +142,12 @@ def _parse_scalar(trait: TraitType[Any, Any], name: str, text: str) -> Any:
             raise ValueError("not finite")
         return value
     except (TraitError, ValueError) as error:
-        raise TraitError(f"{name} must be {trait.info()}{_bounds(trait)}.") from error
+        given = f", not {_shown(text)}" if isinstance(trait, Integer | Float | Enum) else ""
+        raise TraitError(f"{name} must be {trait.info()}{_bounds(trait)}{given}.") from error
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}…")
 
 
 class _Nobody(HasTraits):

@@ -19,6 +19,7 @@ def check_settings(settings: GatewayTraits, *, operation_timeout_seconds: float)
     """
     membership_timings(settings, operation_timeout_seconds=operation_timeout_seconds)
     check_connections(settings)
+    check_address(settings)
     check_exposure(settings, settings)
 
 
@@ -27,6 +28,13 @@ def check_connections(server: ServerTraits) -> None:
     for name in ("keyfile", "client_ca"):
         if getattr(server, name) and not server.certfile:
             raise ConfigurationError(f"{name} is set without certfile: the gateway would speak plain HTTP.")
+
+
+def check_address(server: ServerTraits) -> None:
+    """Check that `ip`, where it is written as an address, is one. A name is looked up when it is listened on."""
+    written_as_address = ":" in server.ip or server.ip.replace(".", "").isdecimal()
+    if written_as_address and _address(server.ip) is None:
+        raise ConfigurationError(f"ip {server.ip} is no IP address. Set EG_IP to one of this machine, or to 0.0.0.0.")
 
 
 def check_exposure(server: ServerTraits, security: SecurityTraits) -> None:
@@ -46,7 +54,12 @@ def is_loopback(ip: str) -> bool:
     """Say whether only this machine can reach `ip`."""
     if ip == "localhost":
         return True
+    address = _address(ip)
+    return address is not None and address.is_loopback
+
+
+def _address(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(ip).is_loopback
+        return ipaddress.ip_address(ip)
     except ValueError:
-        return False
+        return None

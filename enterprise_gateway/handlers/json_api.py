@@ -140,7 +140,14 @@ class NotFoundHandler(ApiHandler):
         """Say 404, after the checks."""
         await super().prepare()
         if self._refusal is None and self.request.method != "OPTIONS":
-            self._refuse(missing("There is nothing at this address. The routes are listed at api/swagger.json."))
+            self._refuse(missing(f"There is nothing at this address. {self._hint}"))
+
+    @property
+    def _hint(self) -> str:
+        prefix = self.gateway.options.prefix
+        if not self.request.path.startswith(prefix):
+            return f"This gateway's paths begin with {prefix}, and so does the gateway URL of its clients."
+        return f"The routes are listed at {prefix}api/swagger.json."
 
 
 def _wrong_type() -> GatewayError:

@@ -113,13 +113,7 @@ class Startup:
         try:
             return answer.result()
         except TimeoutError as error:
-            raise LaunchFailed(
-                timed_out(
-                    f"The kernel did not answer within {deadline.seconds:.0f} s, so its launch was stopped. "
-                    "Try again; a longer KERNEL_LAUNCH_TIMEOUT gives it more time.",
-                    "Kernel did not answer in time",
-                )
-            ) from error
+            raise LaunchFailed(too_late(deadline.seconds)) from error
 
     async def _died(self, manager: GatewayKernelManager) -> GatewayError:
         return GatewayError(500, "Kernel died before it was ready", await self._managers.obituary(manager))
@@ -138,3 +132,12 @@ class Startup:
 
     async def _end_own(self, manager: GatewayKernelManager) -> None:
         await self._managers.abandon(manager)
+
+
+def too_late(seconds: float) -> GatewayError:
+    """504: the kernel had so long to answer."""
+    return timed_out(
+        f"The kernel did not answer within {seconds:g} s, so its launch was stopped. "
+        "Try again; a longer KERNEL_LAUNCH_TIMEOUT gives it more time.",
+        "Kernel did not answer in time",
+    )

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FRESH_SECONDS = 1.0
+NOT_FOUND = "Kernelspec not found"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +84,7 @@ class SpecService:
         asked = name or self._default
         found = await self._find(asked)
         if found is None:
-            raise bad_request(
-                f"The kernel '{asked[:80]}' is not available on this gateway. "
-                "Pick another one, or have its kernelspec installed.",
-                "Kernelspec not found",
-            )
+            raise bad_request(_not_here(asked), NOT_FOUND)
         known: str = found.model["name"]
         # A copy each time: launchers fill in what is missing.
         return known, KernelSpec(resource_dir=found.resource_dir, name=known, **copy.deepcopy(found.model["spec"]))
@@ -119,7 +116,7 @@ class SpecService:
     async def _known(self, name: str) -> FoundSpec:
         found = await self._find(name)
         if found is None:
-            raise missing(f"Kernel spec {name[:80]} not found", "Kernelspec not found")
+            raise missing(_not_here(name), NOT_FOUND)
         return found
 
     async def _find(self, name: str) -> FoundSpec | None:
@@ -157,3 +154,10 @@ class SpecService:
 
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+
+
+def _not_here(name: str) -> str:
+    return (
+        f"The kernel '{name[:80]}' is not available on this gateway. "
+        "Pick another one, or have its kernelspec installed."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import ssl
@@ -94,6 +95,15 @@ def test_a_port_that_is_taken_is_passed_over(taken: int) -> None:
 def test_without_retries_a_taken_port_is_told(taken: int) -> None:
     with pytest.raises(ConfigurationError, match=f"No port from {taken} on is free"):
         bind(GatewayTraits(port=taken, port_retries=0), LOG)
+
+
+def test_a_port_that_this_user_may_not_have_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(port: int, address: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("enterprise_gateway.server.bind_sockets", denied)
+    with pytest.raises(ConfigurationError, match=r"Port 80 is not for this user .* above 1023"):
+        bind(GatewayTraits(port=80), LOG)
 
 
 @leaves_a_socket

@@ -160,6 +160,13 @@ async def test_all_routes_are_under_the_base_url(base_url: str) -> None:
         assert (await server.ask("GET", "/api/kernels")).code == 404
 
 
+async def test_an_address_without_the_base_url_is_told_how_paths_begin() -> None:
+    async with serving(base_url="/gateway/") as server:
+        without = error_of(await server.ask("GET", "/api/kernels"))["message"]
+        assert "This gateway's paths begin with /gateway/" in without
+        assert "/gateway/api/swagger.json" in error_of(await server.ask("GET", "/gateway/nowhere"))["message"]
+
+
 async def test_a_client_that_goes_away_withdraws_its_launch(waiting: Server) -> None:
     _, writer = await send(waiting, post("/api/kernels"))
     await soon(waiting.kernels.begun.wait())

@@ -136,7 +136,7 @@ async def test_only_allowed_specs_exist(specs: SpecService, manager: Counting, d
     install(directory, "dog")
     manager.allowed_kernelspecs = {"dog"}
     assert set((await specs.all())["kernelspecs"]) == {"dog"}
-    with pytest.raises(GatewayError) as refused:
+    with pytest.raises(GatewayError, match="'cat' is not available on this gateway") as refused:
         await specs.get("cat")
     assert refused.value.status == 404
 
