@@ -14,49 +14,52 @@ from pathlib import Path
 
 from persistence.errors import ConfigurationError
 
-_reached: Callable[[str], None] | None = None
+_reached: Callable[[str, str], None] | None = None
 
 
-def reach(point: str) -> None:
+def reach(point: str, kernel_id: str) -> None:
     """Be at a point: from the event loop's thread, for a stop that another thread asks for comes a little later."""
     if _reached is not None:
-        _reached(point)
+        _reached(point, kernel_id)
 
 
 def arm(plan: str) -> None:
     """Have something done at a point from now on.
 
     Args:
-        plan: `kill@POINT` (SIGKILL, as a crash) or `stop@POINT` (SIGSTOP, as a pause), of this process, the first time
-            that it is reached; `trace@FILE` appends each point that is reached; empty: nothing.
+        plan: `kill@POINT@KERNEL` (SIGKILL, as a crash) or `stop@POINT@KERNEL` (SIGSTOP, as a pause), of this process,
+            the first time that it is at this point of work on that kernel. `trace@FILE` appends each point that is
+            reached, as `KERNEL POINT`. Empty: nothing.
 
     Raises:
         ConfigurationError: It is none of these.
     """
     global _reached
-    verb, _, what = plan.partition("@")
-    plans: dict[str, Callable[[str], None]] = {
-        "": _nothing,
-        "kill": lambda point: _signal(point, what, signal.SIGKILL),
-        "stop": lambda point: _signal(point, what, signal.SIGSTOP),
-        "trace": lambda point: _note(point, Path(what)),
-    }
-    if verb not in plans or bool(verb) != bool(what):
-        raise ConfigurationError(f"faults are kill@POINT, stop@POINT or trace@FILE, not {plan!r}")
-    _reached = plans[verb] if verb else None
+    match plan.split("@"):
+        case [""]:
+            _reached = None
+        case ["kill", point, kernel_id]:
+            _reached = _signal(signal.SIGKILL, point, kernel_id)
+        case ["stop", point, kernel_id]:
+            _reached = _signal(signal.SIGSTOP, point, kernel_id)
+        case ["trace", file]:
+            _reached = _note(Path(file))
+        case _:
+            raise ConfigurationError(f"faults are kill@POINT@KERNEL, stop@POINT@KERNEL or trace@FILE, not {plan!r}")
 
 
-def _nothing(point: str) -> None:
-    """Let a point pass."""
+def _signal(number: signal.Signals, wanted_point: str, wanted_kernel: str) -> Callable[[str, str], None]:
+    def reached(point: str, kernel_id: str) -> None:
+        if (point, kernel_id) == (wanted_point, wanted_kernel):
+            arm("")  # once: what a paused process does afterwards is the point of the test
+            os.kill(os.getpid(), number)
+
+    return reached
 
 
-def _signal(point: str, wanted: str, number: signal.Signals) -> None:
-    global _reached
-    if point == wanted:
-        _reached = None  # once: what a paused process does afterwards is the point of the test
-        os.kill(os.getpid(), number)
+def _note(file: Path) -> Callable[[str, str], None]:
+    def reached(point: str, kernel_id: str) -> None:
+        with file.open("a", encoding="utf-8") as notes:
+            notes.write(f"{kernel_id} {point}\n")
 
-
-def _note(point: str, file: Path) -> None:
-    with file.open("a", encoding="utf-8") as notes:
-        notes.write(f"{point}\n")
+    return reached

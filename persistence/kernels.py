@@ -47,9 +47,9 @@ class KernelStore:
         Raises:
             DuplicateKey: `index` says what is taken: `_id_`, `idempotency`, `user_slot` or `slot`.
         """
-        faults.reach("before:insert")
+        faults.reach("before:insert", record.kernel_id)
         await self._kernels.insert(record.to_document())
-        faults.reach("after:insert")
+        faults.reach("after:insert", record.kernel_id)
 
     async def get(self, kernel_id: str) -> KernelRecord | None:
         """Read a record from the primary. None is no proof that it is gone: see `get_surely`."""
@@ -115,11 +115,11 @@ class KernelStore:
             StaleWrite: Nothing matched: another was first, or an earlier try of this very write was.
             DuplicateKey: It would take a slot that is taken.
         """
-        faults.reach(f"before:{step.name}")
+        faults.reach(f"before:{step.name}", step.kernel_id)
         after = await self._kernels.find_one_and_update({**step.where, "_id": step.kernel_id}, dict(step.update))
         if after is None:
             raise StaleWrite(step.name)
-        faults.reach(f"after:{step.name}")
+        faults.reach(f"after:{step.name}", step.kernel_id)
         return KernelRecord.from_document(after)
 
     async def release(self, replica_id: str, *, now: datetime) -> None:

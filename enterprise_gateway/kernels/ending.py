@@ -41,7 +41,7 @@ async def end_kernel(
     if graceful and await _asked(manager, provisioner, grace_seconds, restart):
         return
     await provisioner.terminate(restart=restart)
-    faults.reach("told to end")
+    faults.reach("told to end", manager.kernel_id)
     if await gone(manager, TERMINATE_SECONDS):
         return
     await provisioner.kill(restart=restart)
@@ -54,7 +54,7 @@ async def _asked(
 ) -> bool:
     # As jupyter_client does: interrupted first, a busy kernel gets round to reading what is asked.
     await provisioner.send_signal(signal.SIGINT)
-    faults.reach("interrupted")
+    faults.reach("interrupted", manager.kernel_id)
     asking = asyncio.ensure_future(_ask(manager, grace_seconds, restart))
     try:
         return await gone(manager, grace_seconds)
@@ -65,7 +65,7 @@ async def _asked(
 
 async def _ask(manager: GatewayKernelManager, grace_seconds: float, restart: bool) -> None:
     await probe.shutdown_request(manager.connection(), restart=restart, timeout_seconds=grace_seconds)
-    faults.reach("agreed to end")
+    faults.reach("agreed to end", manager.kernel_id)
 
 
 async def gone(manager: GatewayKernelManager, timeout_seconds: float | None) -> bool:

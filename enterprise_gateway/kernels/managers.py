@@ -166,9 +166,9 @@ class Managers:
         )
         try:
             await manager.prepare(env=environment, cwd=cwd)
-            faults.reach("prepared")
+            faults.reach("prepared", record.kernel_id)
             await manager.launch()
-            faults.reach("forked")
+            faults.reach("forked", record.kernel_id)
         except LAUNCH_ERRORS as error:
             await self.abandon(manager)
             raise LaunchFailed(cannot_launch(error)) from error
@@ -262,7 +262,7 @@ class Managers:
             grace_seconds=self._settings.shutdown_wait_seconds,
             restart=restart,
         )
-        faults.reach("seen dead")
+        faults.reach("seen dead", record.kernel_id)
         await self.discard(manager)
 
     async def obituary(self, manager: GatewayKernelManager) -> str:
@@ -286,7 +286,7 @@ class Managers:
         await self.end_remains(manager)
         try:
             await manager.remove_files()
-            faults.reach("files removed")
+            faults.reach("files removed", manager.kernel_id)
         except OSError as error:
             self._log.warning("Files of kernel %s could not be removed: %s", manager.kernel_id, error)
         manager.close()
@@ -302,7 +302,7 @@ class Managers:
         """End what this replica has just launched, at its gate or past it, and leave nothing of it."""
         try:
             await manager.abandon()
-            faults.reach("abandoned")
+            faults.reach("abandoned", manager.kernel_id)
         except (ProvisioningError, OSError) as error:
             self._log.warning("What kernel %s had started could not be removed: %s", manager.kernel_id, error)
 

@@ -65,9 +65,9 @@ class Startup:
         try:
             stored = await self._store_process(record, manager, deadline)
             await manager.open()
-            faults.reach("gate opened")
+            faults.reach("gate opened", record.kernel_id)
             kernel_info = await self._ready(manager, deadline, stop)
-            faults.reach("kernel answered")
+            faults.reach("kernel answered", record.kernel_id)
             running = await self._mark_running(stored, kernel_info, deadline)
         except (*LAUNCH_ERRORS, SealingKeyMissing) as error:
             await self._end_own(manager)

@@ -10,9 +10,8 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-
-import httpx
 
 from tests.cluster.waiting import eventually_now
 
@@ -77,6 +76,11 @@ class ServerProcess:
         return self._process.poll() is None
 
     @property
+    def stopped(self) -> bool:
+        """Whether it is paused by a signal."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    @property
     def log(self) -> str:
         """Everything it has printed so far."""
         return self.log_path.read_text(errors="replace")
@@ -90,10 +94,15 @@ class ServerProcess:
 
     def _answers(self, path: str) -> bool:
         assert self.running, f"{self.name} ended with {self._process.returncode}"
+        # Not by httpx: a client that is made for each look costs more than the look.
+        connection = HTTPConnection(self.url.removeprefix("http://"), timeout=5)
         try:
-            return httpx.get(self.url + path, timeout=5).status_code == 200
-        except httpx.TransportError:
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()
 
     def signal(self, number: signal.Signals) -> None:
         self._told_to_stop = self._told_to_stop or number == signal.SIGTERM

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -84,7 +85,7 @@ class Cluster:
             settings: More `EG_*` variables, for these alone.
             prefix: A command to run them under, as `unshare -m`.
         """
-        started = [self._launch({**self._settings, **(settings or {})}, prefix) for _ in range(count)]
+        started = [self.launch(settings, prefix) for _ in range(count)]
         for replica in started:
             replica.wait_until_ready("/readyz")
         return started
@@ -97,9 +98,11 @@ class Cluster:
         replica.wait_until_ready("/readyz")
         return replica
 
-    def _launch(self, settings: Mapping[str, str], prefix: Sequence[str]) -> ServerProcess:
+    def launch(self, settings: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> ServerProcess:
+        """Start one replica, and do not wait until it is ready. As `start`."""
         port = free_port()
-        env = {**self._environment(), **settings, "EG_PORT": str(port), "EG_PORT_RETRIES": "0"}
+        told = {**self._settings, **(settings or {}), "EG_PORT": str(port), "EG_PORT_RETRIES": "0"}
+        env = {**self._environment(), **told}
         name = f"replica-{len(self.replicas)}"
         replica = ServerProcess(name, [*prefix, sys.executable, "-m", "enterprise_gateway"], env, port, self.folder)
         self.replicas.append(replica)
@@ -127,6 +130,10 @@ class Cluster:
             env["EG_SEALING_KEYS"] = self.sealing_key
         return env
 
+    @cached_property
+    def _client(self) -> pymongo.MongoClient[dict[str, Any]]:
+        return pymongo.MongoClient(self._mongod_uri, tz_aware=True)
+
     @property
     def urls(self) -> list[str]:
         """Of the replicas that run."""
@@ -148,8 +155,7 @@ class Cluster:
 
     def documents(self, collection: str, where: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """What the database holds, read past the gateway."""
-        with pymongo.MongoClient[dict[str, Any]](self._mongod_uri, tz_aware=True) as client:
-            return list(client[self.database][collection].find(where))
+        return list(self._client[self.database][collection].find(where))
 
     def document(self, kernel_id: str) -> dict[str, Any]:
         """The record of a kernel, ended or not."""
@@ -157,8 +163,7 @@ class Cluster:
 
     def write(self, collection: str, document_id: str, values: Mapping[str, Any]) -> None:
         """Set fields of a document, past the gateway."""
-        with pymongo.MongoClient[dict[str, Any]](self._mongod_uri) as client:
-            client[self.database][collection].update_one({"_id": document_id}, {"$set": dict(values)})
+        self._client[self.database][collection].update_one({"_id": document_id}, {"$set": dict(values)})
 
     def dump(self) -> Iterator[bytes]:
         """Every document of every collection, as the bytes that lie in the database."""
@@ -175,6 +180,6 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self._mongod_uri is not None:
-            with pymongo.MongoClient[dict[str, Any]](self._mongod_uri) as client:
-                client.drop_database(self.database)
+            self._client.drop_database(self.database)
+            self._client.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -153,8 +153,8 @@ def test_without_a_runtime_directory_sockets_lie_under_tmp(environ: dict[str, st
 
 
 def test_faults_for_tests_are_read_from_the_environment_and_are_no_setting() -> None:
-    found = read_environment(sections(), {"EG_TEST_FAULTS": "kill@forked"})
-    assert found.faults == "kill@forked"
+    found = read_environment(sections(), {"EG_TEST_FAULTS": "kill@forked@k1"})
+    assert found.faults == "kill@forked@k1"
     assert found.notices == ()
 
 

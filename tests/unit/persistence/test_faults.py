@@ -18,9 +18,9 @@ PASSES_TWO_POINTS = """
 import sys
 from persistence import faults
 faults.arm(sys.argv[1])
-faults.reach("first")
-faults.reach("second")
-faults.reach("second")
+faults.reach("first", "k1")
+faults.reach("second", "k1")
+faults.reach("second", "k1")
 """
 
 
@@ -41,17 +41,18 @@ def passing_two_points(plan: str) -> subprocess.Popen[bytes]:
 
 
 def test_a_process_kills_itself_at_the_point_that_is_asked_for() -> None:
-    with passing_two_points("kill@second") as process:
+    with passing_two_points("kill@second@k1") as process:
         assert process.wait() == -signal.SIGKILL
 
 
-def test_a_point_that_is_not_reached_changes_nothing() -> None:
-    with passing_two_points("kill@third") as process:
+@pytest.mark.parametrize("plan", ["kill@third@k1", "kill@second@k2"])
+def test_a_point_that_is_not_reached_or_another_kernels_changes_nothing(plan: str) -> None:
+    with passing_two_points(plan) as process:
         assert process.wait() == 0
 
 
 def test_a_process_stops_itself_once_and_goes_on_when_told() -> None:
-    with passing_two_points("stop@second") as process:
+    with passing_two_points("stop@second@k1") as process:
         _, status = os.waitpid(process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
         process.send_signal(signal.SIGCONT)
@@ -59,18 +60,18 @@ def test_a_process_stops_itself_once_and_goes_on_when_told() -> None:
 
 
 def test_what_is_reached_is_noted_in_its_order(trace: Path) -> None:
-    faults.reach("first")
-    faults.reach("second")
-    assert noted(trace) == ["first", "second"]
+    faults.reach("first", "k1")
+    faults.reach("second", "k1")
+    assert noted(trace) == ["k1 first", "k1 second"]
 
 
 def test_nothing_is_noted_any_more_when_it_is_switched_off(trace: Path) -> None:
     faults.arm("")
-    faults.reach("first")
+    faults.reach("first", "k1")
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("plan", ["burn@first", "kill", "kill@", "@first"])
+@pytest.mark.parametrize("plan", ["burn@first@k1", "kill@first", "kill", "trace", "trace@a@b@c"])
 def test_a_plan_that_makes_no_sense_is_refused(plan: str) -> None:
     with pytest.raises(ConfigurationError, match="kill@POINT"):
         faults.arm(plan)
@@ -82,10 +83,10 @@ async def test_every_write_of_a_kernels_record_is_a_pair_of_points(trace: Path) 
         await store.kernels.insert(record)
         await store.kernels.apply(steps.begin_launch(record))
     assert noted(trace) == [
-        "before:insert",
-        "after:insert",
-        "before:begin launch",
-        "after:begin launch",
+        "k1 before:insert",
+        "k1 after:insert",
+        "k1 before:begin launch",
+        "k1 after:begin launch",
     ]
 
 
@@ -93,4 +94,4 @@ async def test_a_step_that_lost_is_never_behind_it(trace: Path) -> None:
     async with mock_store() as store:
         with pytest.raises(StaleWrite):
             await store.kernels.apply(steps.begin_launch(queued_kernel()))
-    assert noted(trace) == ["before:begin launch"]
+    assert noted(trace) == ["k1 before:begin launch"]
