@@ -101,15 +101,14 @@ class Builder:
         self._application = application
         self._log = application.log
         self._host = HostIdentity.current()
-        self.url = bound.url(settings.ip, settings.base_url)
+        self.url = reachable_url(settings, bound)
 
     def membership(self) -> Membership:
         """The replica's place among the others; not registered yet."""
         settings = self._settings
-        advertised = self._bound.url(server.advertised_host(settings.ip), settings.base_url)
         return Membership(
             self._store,
-            url=settings.advertised_url or advertised,
+            url=self.url,
             host=self._host.to_doc(),
             version=__version__,
             timings=membership_timings(settings, operation_timeout_seconds=self._store.operation_timeout),
@@ -296,6 +295,11 @@ class Builder:
             flush_interval_seconds=settings.flush_interval,
             drain_timeout_seconds=settings.drain_timeout,
         )
+
+
+def reachable_url(settings: GatewayTraits, bound: server.Bound) -> str:
+    """Return where others reach this replica: as it is configured, else by its address, or by its host's name."""
+    return settings.advertised_url or bound.url(server.advertised_host(settings.ip), settings.base_url)
 
 
 def process_user() -> str:

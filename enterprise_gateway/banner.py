@@ -7,7 +7,7 @@ def welcome(*, version: str, url: str, database: str, replica_id: str, token_req
     """Return the lines of the start: where it is, what it uses, how to connect."""
     how = f"jupyter lab --gateway-url={url}"
     if token_required:
-        how += " --GatewayClient.auth_token=…"
+        how = f"JUPYTER_GATEWAY_AUTH_TOKEN=… {how}"  # no option: other users of a machine can read a command line
     return (
         f"Jupyter Enterprise Gateway {version} is ready\n"
         f"    URL:       {url}\n"

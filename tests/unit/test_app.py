@@ -45,12 +45,12 @@ def test_the_banner_says_url_database_replica_and_how_to_connect() -> None:
     text = welcome(version="1", url="http://h:1", database="eg (private)", replica_id="r1", token_required=False)
     for part in ("http://h:1", "eg (private)", "r1", "jupyter lab --gateway-url=http://h:1"):
         assert part in text
-    assert "auth_token" not in text
+    assert "TOKEN" not in text
 
 
 def test_the_banner_says_where_a_token_goes() -> None:
     text = welcome(version="1", url="http://h:1", database="eg", replica_id="r1", token_required=True)
-    assert "--GatewayClient.auth_token" in text
+    assert "JUPYTER_GATEWAY_AUTH_TOKEN=… jupyter lab" in text
 
 
 @pytest.mark.parametrize(("left", "said"), [(0, "none of its kernels"), (1, "1 kernel keeps"), (3, "3 kernels keep")])
