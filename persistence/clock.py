@@ -16,8 +16,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from persistence.documents import ClockStep
 from persistence.errors import StoreUnavailable
 
+STEP_SECONDS = 2.0
+"""A jump of the database's clock by more than this is remembered; less is within what clocks are synchronized to."""
+
+_MOST_STEPS = 8
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -82,6 +87,15 @@ class DatabaseClock:
     def __init__(self, *, now: Callable[[], float] = boottime) -> None:
         self._now = now
         self._reading: tuple[datetime, float, float] | None = None
+        self._steps: tuple[ClockStep, ...] = ()
+
+    @property
+    def steps(self) -> tuple[ClockStep, ...]:
+        """How the database's clock has jumped, as far as it was seen here; the newest few, oldest first.
+
+        It jumps when another member, whose clock differs, becomes primary.
+        """
+        return self._steps
 
     @property
     def set(self) -> bool:
@@ -103,7 +117,11 @@ class DatabaseClock:
             raise ValueError("a time without a zone would be taken for this machine's own")
         if received < sent:
             raise ValueError("an answer can't come before its request")
-        self._reading = (database_time.astimezone(UTC), sent, received)
+        reading = (database_time.astimezone(UTC), sent, received)
+        step = None if self._reading is None else _step(self._reading, reading)
+        if step is not None:
+            self._steps = (*self._steps, step)[-_MOST_STEPS:]
+        self._reading = reading
 
     def latest_now(self) -> datetime:
         """Give the latest that now can be: the whole round trip is added, and the millisecond that the server cut off.
@@ -127,6 +145,21 @@ class DatabaseClock:
         if self._reading is None:
             raise StoreUnavailable("the database's clock has not been read yet")
         return self._reading
+
+
+def _step(before: tuple[datetime, float, float], after: tuple[datetime, float, float]) -> ClockStep | None:
+    """Compare two readings: by how much did the clock go on more, or less, than the local one did?
+
+    Each was made somewhere in its round trip. So there is a step for sure only where no moments in the two explain the
+    difference, and it is then as big as any two moments would have it.
+    """
+    gone = (after[0] - before[0]).total_seconds()
+    shortest, longest = after[1] - before[2], after[2] - before[1] + _MILLISECOND.total_seconds()
+    if gone > longest and gone - shortest > STEP_SECONDS:
+        return ClockStep(seconds=gone - shortest, at=after[0])
+    if gone < shortest and longest - gone > STEP_SECONDS:
+        return ClockStep(seconds=gone - longest, at=after[0])
+    return None
 
 
 def _rounded_down(value: datetime) -> datetime:

@@ -18,6 +18,7 @@ from persistence.hints import hints
 from persistence.indexes import ensure_indexes
 from persistence.kernels import COLLECTION as KERNELS
 from persistence.kernels import KernelStore
+from persistence.leases import LeaseStore
 from persistence.replicas import ReplicaStore
 from persistence.sealing import Sealer
 from persistence.sessions import SessionStore
@@ -33,6 +34,7 @@ class KernelSessionManager(LoggingConfigurable):
         kernels: The store of kernels.
         sessions: The store of Jupyter sessions.
         replicas: The store of replicas.
+        leases: The store of leases.
         clock: The database's clock.
         sealer: Encrypts the secrets of records.
         deployment_id: The same for all replicas of this database, and no other's.
@@ -97,6 +99,7 @@ class KernelSessionManager(LoggingConfigurable):
     kernels: KernelStore
     sessions: SessionStore
     replicas: ReplicaStore
+    leases: LeaseStore
     sealer: Sealer
     deployment_id: str
 
@@ -185,6 +188,7 @@ class KernelSessionManager(LoggingConfigurable):
         self.kernels = KernelStore(database)
         self.sessions = SessionStore(database)
         self.replicas = ReplicaStore(database)
+        self.leases = LeaseStore(database)
         self.deployment_id = await deployment_id(database)
         await self._read_clock()
 

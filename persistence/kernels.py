@@ -136,6 +136,10 @@ class KernelStore:
         gone = {"$unset": {count: ""}, "$max": {"last_activity": instant_rounded_up(now)}, **seen}
         await self._kernels.update_many({f"{count}.count": {"$gt": 0}, **live}, gone)
 
+    async def outdate_reads(self) -> None:
+        """Raise `activity_seq` of all live kernels: no claim that rests on what was read of one before matches it."""
+        await self._kernels.update_many({"phase": dict(LIVE_FILTER)}, {"$inc": {"activity_seq": 1}})
+
     async def flush(self, replica_id: str, flush_id: str, entries: Sequence[ActivityEntry]) -> set[str]:
         """Write what this replica saw, in one batch.
 

@@ -13,6 +13,7 @@ from persistence.documents.kernels import (
     KernelRecord,
     connection_count,
 )
+from persistence.documents.leases import ClockStep, LeaseRecord
 from persistence.documents.parts import (
     SCHEMA,
     Act,
@@ -34,12 +35,14 @@ __all__ = [
     "SCHEMA",
     "Act",
     "ClientHold",
+    "ClockStep",
     "ConnectionCount",
     "Document",
     "HostDoc",
     "KernelListing",
     "KernelNotice",
     "KernelRecord",
+    "LeaseRecord",
     "ReplicaRecord",
     "ReplicaState",
     "RequestDoc",

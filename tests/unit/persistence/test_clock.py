@@ -121,3 +121,42 @@ def test_a_local_clock_never_goes_back(read: Callable[[], float]) -> None:
 
 async def test_a_negative_sleep_only_yields() -> None:
     await clock.sleep(-1.0)
+
+
+def steps_after(database_clock: DatabaseClock, jump: float, *, trip: float = 0.0) -> list[float]:
+    """Read the clock twice, ten seconds apart, with a jump in between; give the steps that were seen."""
+    database_clock.observe(STORED, sent=100.0, received=100.0)
+    later = STORED + timedelta(seconds=10 + jump)
+    database_clock.observe(later, sent=110.0 - trip, received=110.0)
+    return [step.seconds for step in database_clock.steps]
+
+
+def test_a_clock_that_goes_on_as_the_local_one_has_no_steps(database_clock: DatabaseClock) -> None:
+    assert steps_after(database_clock, 0.0) == []
+    assert database_clock.steps == ()
+
+
+@pytest.mark.parametrize("jump", [21_600.0, 2.5, -2.5, -21_600.0])
+def test_a_jump_of_the_databases_clock_is_seen(database_clock: DatabaseClock, jump: float) -> None:
+    assert steps_after(database_clock, jump) == [pytest.approx(jump, abs=0.002)]
+    assert database_clock.steps[0].at == STORED + timedelta(seconds=10 + jump)
+
+
+@pytest.mark.parametrize("jump", [1.9, -1.9])
+def test_a_small_jump_is_none(database_clock: DatabaseClock, jump: float) -> None:
+    assert steps_after(database_clock, jump) == []
+
+
+def test_a_slow_answer_is_no_jump(database_clock: DatabaseClock) -> None:
+    assert steps_after(database_clock, -4.0, trip=5.0) == []
+
+
+def test_of_a_jump_the_most_that_it_can_have_been_is_told(database_clock: DatabaseClock) -> None:
+    assert steps_after(database_clock, 3.0, trip=2.0) == [pytest.approx(5.0)]
+
+
+def test_only_the_newest_jumps_are_kept(database_clock: DatabaseClock) -> None:
+    for n in range(20):
+        database_clock.observe(STORED + timedelta(hours=n), sent=100.0, received=100.0)
+    assert len(database_clock.steps) == 8
+    assert database_clock.steps[-1].at == STORED + timedelta(hours=19)

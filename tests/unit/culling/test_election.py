@@ -1,0 +1,275 @@
+"""The election over mongomock, on virtual time: each candidate has its own client and its own clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from culling.election import LEASE, Election, LeadershipLost, Term
+from culling.timings import MembershipTimings
+from persistence import clock
+from persistence.documents import LeaseRecord
+from persistence.driver.mock import MockBackend
+from persistence.kernel_session_manager import KernelSessionManager
+from persistence.testing import away, mock_store
+from tests.records import running_kernel
+from tests.simulation.virtual_time import VirtualLoop, run_virtually
+
+TIMINGS = MembershipTimings(
+    operation_timeout_seconds=0.5, renew_interval_seconds=0.5, renew_deadline_seconds=1.2, lease_duration_seconds=2.0
+)
+LOG = logging.getLogger("test")
+
+
+class Candidate:
+    """One who stands, and what has come of it."""
+
+    def __init__(self, name: str, store: KernelSessionManager) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        self.name = name
+        self.store = store
+        self.ahead = 0.0  # what CLOCK_BOOTTIME has counted while the machine was suspended
+        self.willing = True
+        self.election = Election(
+            store,
+            holder=lambda: name,
+            timings=TIMINGS,
+            log=LOG,
+            willing=lambda: self.willing,
+            monotonic=loop.time,
+            boottime=lambda: loop.time() + self.ahead,
+        )
+        self.term: Term | None = None
+        self.lost = 0
+        self.task: asyncio.Task[None] | None = None
+
+    def stand(self) -> None:
+        self.task = asyncio.create_task(self._lead())
+
+    async def _lead(self) -> None:
+        try:
+            async with self.election.leadership() as self.term:
+                await asyncio.Event().wait()
+        except LeadershipLost:
+            self.lost += 1
+
+    async def leave(self) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.wait({self.task})
+
+    @property
+    def leads(self) -> bool:
+        return self.term is not None and not self.term.over
+
+    @property
+    def backend(self) -> MockBackend:
+        assert isinstance(self.store.database.backend, MockBackend)
+        return self.store.database.backend
+
+    async def lease(self) -> LeaseRecord:
+        lease = await self.store.leases.get(LEASE)
+        assert lease is not None
+        return lease
+
+
+Test = Callable[[Candidate, Candidate], Awaitable[None]]
+
+
+def with_two(test: Test) -> None:
+    """Run a test with two candidates on one database, on virtual time."""
+
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            server = f"election-{id(stack)}"
+            keys = {"sealing_keys": ["A" * 43 + "="], "operation_timeout": 0.5}
+            stores = [await stack.enter_async_context(mock_store(server, **keys)) for _ in range(2)]
+            a, b = (Candidate(name, store) for name, store in zip("ab", stores, strict=True))
+            try:
+                await test(a, b)
+            finally:
+                for candidate in (a, b):
+                    if candidate.task is not None:
+                        await candidate.leave()
+
+    run_virtually(run())
+
+
+def virtually(test: Test) -> Callable[[], None]:
+    def run() -> None:
+        with_two(test)
+
+    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__  # type: ignore[attr-defined]
+    return run
+
+
+def passing(seconds: float) -> Coroutine[Any, Any, None]:
+    return clock.sleep(seconds)
+
+
+@virtually
+async def test_one_of_two_leads_and_goes_on_leading(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    await passing(0.1)
+    b.stand()
+    await passing(60)
+    assert a.leads
+    assert not b.leads
+    assert (await a.lease()).term == 1
+
+
+@virtually
+async def test_of_two_who_stand_at_once_one_leads(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    b.stand()
+    await passing(10)
+    assert a.leads != b.leads
+
+
+@virtually
+async def test_given_back_the_lead_passes_on_within_one_renew_interval(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    await passing(5)
+    b.stand()
+    await passing(5)
+    await a.leave()
+    assert (await a.lease()).holder is None
+    await passing(TIMINGS.longest_interval_seconds)
+    assert b.leads
+    assert (await b.lease()).term == 2
+
+
+@virtually
+async def test_a_leader_that_is_cut_off_stops_before_another_begins(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    await passing(1)
+    b.stand()
+    await passing(5)
+    with away(a.store.database):
+        while a.leads:
+            await passing(0.01)
+            assert not b.leads
+        await passing(TIMINGS.lease_duration_seconds + 2 * TIMINGS.longest_interval_seconds)
+        assert b.leads
+    assert a.lost == 1
+
+
+@virtually
+async def test_its_right_counts_from_the_sending_of_the_last_acknowledged_renewal(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    await passing(5)
+    loop = asyncio.get_running_loop()
+    sent: list[float] = []
+
+    async def slow(operation: str) -> None:
+        if operation == "find_one_and_update":
+            sent.append(loop.time())
+            await passing(0.4)  # within the operation timeout
+
+    a.backend.before = slow
+    await passing(10)
+    assert a.leads
+    a.backend.down = True
+    last = max(at for at in sent if at + 0.4 < loop.time())
+    while a.leads:
+        await passing(0.001)
+    assert loop.time() == pytest.approx(last + TIMINGS.renew_deadline_seconds, abs=0.01)
+
+
+@virtually
+async def test_a_machine_that_was_suspended_leads_no_more(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    await passing(5)
+    assert a.leads
+    a.ahead = 3600.0
+    assert not a.leads
+    await passing(0.01)
+    assert a.term is not None
+    assert a.term.over
+
+
+@virtually
+async def test_a_term_that_is_over_never_comes_back(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    await passing(5)
+    assert a.term is not None
+    a.ahead = 3600.0
+    assert a.term.over
+    a.ahead = 0.0
+    a.term.renewed(await a.lease(), sent=asyncio.get_running_loop().time())
+    assert a.term.over
+
+
+@virtually
+async def test_a_renewal_whose_answer_was_lost_loses_nothing(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    await passing(5)
+    assert a.term is not None
+    await a.store.leases.renew(a.term.lease)  # made, and nobody was told
+    await passing(10)
+    assert a.leads
+    assert (await a.lease()).term == 1
+
+
+@virtually
+async def test_another_that_has_taken_over_ends_the_work_at_once(a: Candidate, b: Candidate) -> None:
+    a.stand()
+    await passing(5)
+    await b.store.leases.take_over(await b.lease(), "b")
+    await passing(TIMINGS.longest_interval_seconds)
+    assert a.lost == 1
+    assert (await b.lease()).holder == "b"
+
+
+@virtually
+async def test_a_takeover_makes_void_what_was_read_of_kernels_before(a: Candidate, b: Candidate) -> None:
+    await a.store.kernels.insert(running_kernel())
+    a.stand()
+    await passing(1)
+    record = await b.store.kernels.get("k1")
+    assert record is not None
+    assert record.activity_seq == 1
+
+
+@virtually
+async def test_who_can_not_make_old_reads_void_does_not_lead(a: Candidate, b: Candidate) -> None:
+    async def fail_raise(operation: str) -> None:
+        if operation == "update_many":
+            await passing(5)
+
+    a.backend.before = fail_raise
+    a.stand()
+    await passing(4)
+    assert a.term is None
+
+
+@virtually
+async def test_who_is_not_willing_leaves_the_lead_to_others(a: Candidate, b: Candidate) -> None:
+    a.willing = False
+    a.stand()
+    await passing(1)
+    b.stand()
+    await passing(5)
+    assert not a.leads
+    assert b.leads
+
+
+@virtually
+async def test_a_block_that_ends_by_itself_gives_the_lead_back(a: Candidate, b: Candidate) -> None:
+    async with a.election.leadership() as term:
+        assert term.number == 1
+    assert (await a.lease()).holder is None
+
+
+@virtually
+async def test_what_fails_in_the_block_passes_and_gives_the_lead_back(a: Candidate, b: Candidate) -> None:
+    with pytest.raises(ValueError, match="mine"):
+        async with a.election.leadership():
+            raise ValueError("mine")
+    assert (await a.lease()).holder is None
