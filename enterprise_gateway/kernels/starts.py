@@ -20,7 +20,7 @@ from enterprise_gateway.kernels.records import Wanted, new_record
 from enterprise_gateway.kernels.requests import StartRequest, launch_timeout_seconds, stable_env
 from enterprise_gateway.kernels.slots import insert_within_limits
 from enterprise_gateway.kernels.starting import StartActs
-from enterprise_gateway.kernels.takeover import Takeover
+from enterprise_gateway.kernels.takeover import LEFT_UNDONE, Takeover
 from enterprise_gateway.kernels.waiting import wait_until
 from enterprise_gateway.kernels.work import Work, outcome
 from enterprise_gateway.kernelspecs import SpecService
@@ -122,13 +122,19 @@ class Starts:
         return await self._settled(record, wanted.deadline)
 
     async def _settled(self, record: KernelRecord, deadline: clock.Deadline) -> KernelRecord:
-        """Wait until the first request's launch is over; finish it where its actor has left it."""
+        """Wait until the first request's launch is over; finish it where its actor has left it.
+
+        Raises:
+            ActLost: It was left and had to be ended, so that this request may start it anew.
+        """
 
         def settled(found: KernelRecord | None) -> bool:
             starting = (Phase.QUEUED.value, Phase.LAUNCHING.value)
             return found is None or found.phase not in starting or self._takeover.overdue(found)
 
         found, done = await wait_until(self._parts.store, self._parts.changes, record.kernel_id, settled, deadline)
+        if found is not None and found.reason == LEFT_UNDONE:
+            raise ActLost("wait for a launch", found)  # somebody else ended it; this request has time of its own
         if found is None or not found.live:
             reason = found.reason if found is not None and found.reason else "it has ended"
             raise GatewayError(500, "Kernel did not start", f"The kernel did not start: {reason}")

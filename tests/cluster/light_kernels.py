@@ -11,16 +11,18 @@ from tests.fakes import light_kernel
 
 LIGHT = "light"
 FAILING = "failing"
+SILENT = "silent"
 SETTINGS = {"EG_IPC_KERNELSPECS": LIGHT}
 """What the replicas need to be told."""
 
 
 def install(cluster: Cluster) -> None:
-    """Offer the kernelspecs: `light`, and `failing`, whose process ends at once."""
+    """Offer the kernelspecs: `light`; `failing`, whose process ends at once; `silent`, whose process never answers."""
     _locks(cluster).mkdir()
     script = str(Path(light_kernel.__file__))
     _install(cluster, LIGHT, [sys.executable, "-I", script, "{connection_file}", str(_locks(cluster))])
     _install(cluster, FAILING, ["/bin/sh", "-c", "exit 3", "{connection_file}"])
+    _install(cluster, SILENT, ["/bin/sh", "-c", "sleep 1000", "{connection_file}"])
 
 
 def conflicts(cluster: Cluster) -> set[str]:
