@@ -19,7 +19,7 @@ from enterprise_gateway.banner import farewell, welcome
 from enterprise_gateway.config.arguments import StrictLoader, check_config_file
 from enterprise_gateway.config.command_line import ALIASES, EXAMPLES, FLAGS
 from enterprise_gateway.config.environment import Environment, read_environment
-from enterprise_gateway.config.names import DATABASE_SECTION
+from enterprise_gateway.config.names import DATABASE_SECTION, FAULTS
 from enterprise_gateway.config.repeats import OncePerText
 from enterprise_gateway.config.sections import sections
 from enterprise_gateway.config.settings import APP_SECTION, GatewayTraits
@@ -128,7 +128,9 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         super().start()
         self._share_log()
         try:
-            faults.arm(self.environment.faults)
+            if self.environment.faults:
+                self.log.warning("%s: this replica harms itself, for a test", FAULTS)
+                faults.arm(self.environment.faults)
             if not hide_memory():
                 self.log.warning("Kernels can read this process's environment: Linux did not hide it")
             store = self._store()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from enterprise_gateway.errors import GatewayError
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
+from enterprise_gateway.kernels.managers import LAUNCH_ERRORS
 from enterprise_gateway.kernels.ownership import Ownership
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.sweep import Sweep
@@ -115,7 +116,8 @@ class Noticing:
             return
         try:
             await self._hydrator.hydrate(record)
-        except GatewayError as error:
+        except (GatewayError, *LAUNCH_ERRORS) as error:
+            # One kernel's trouble, or too few descriptors: not to end the look at the others, nor all later looks.
             self._parts.log.debug("Kernel %s can't be served from here now: %s", kernel_id, error)
 
     async def _missing(self, kernel_id: str) -> None:

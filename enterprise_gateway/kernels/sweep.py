@@ -51,12 +51,16 @@ class Sweep:
         self._left_since: dict[Found, float] = {}
 
     async def census(self) -> Census | None:
-        """List what there is on this host; None while it is not time for it yet."""
+        """List what there is on this host; None while it is not time for it yet, or where it can't be listed now."""
         now = self._now()
         if self._taken_at is not None and now - self._taken_at < self._interval_seconds:
             return None
         self._taken_at = now
-        return await asyncio.to_thread(take_census, self._deployment_id, self._local.directories)
+        try:
+            return await asyncio.to_thread(take_census, self._deployment_id, self._local.directories)
+        except OSError as error:  # no descriptor is left, say
+            self._log.warning("What kernels have left on this host can't be listed now: %s", error)
+            return None
 
     async def clear(self, census: Census, notices: Iterable[KernelNotice]) -> None:
         """End and remove what has been left over for longer than the grace.

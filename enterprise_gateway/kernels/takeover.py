@@ -38,7 +38,8 @@ class Takeover:
             return False
         if self._parts.membership.gone(kernel.act.replica):
             return True
-        return self._parts.acts.age_seconds(kernel.act) > self._limit_seconds(kernel)
+        limit = limit_seconds(kernel, self._parts.settings.stop_limit_seconds)
+        return self._parts.acts.age_seconds(kernel.act) > limit
 
     async def finish(self, record: KernelRecord) -> KernelRecord:
         """Take the act over and bring it to its end.
@@ -92,10 +93,13 @@ class Takeover:
         """Does the client know the kernel's id, or can it ask again? One that can't has lost it with its connection."""
         return request.has_id or request.key is not None or self._parts.settings.answer_before_ready
 
-    def _limit_seconds(self, kernel: KernelRecord | KernelNotice) -> float:
-        if kernel.phase == Phase.STOPPING.value:
-            return self._parts.settings.stop_limit_seconds
-        return 2 * kernel.launch_timeout_seconds
-
     def _give_up(self) -> clock.Deadline:
         return clock.Deadline(self._parts.settings.stop_limit_seconds)
+
+
+def limit_seconds(kernel: KernelRecord | KernelNotice, stop_limit_seconds: float) -> float:
+    """How long an act may be at work before another takes it over: twice what it needs. A restart is end and start."""
+    if kernel.phase == Phase.STOPPING.value:
+        return stop_limit_seconds
+    launching = 2 * kernel.launch_timeout_seconds
+    return stop_limit_seconds + launching if kernel.phase == Phase.RESTARTING.value else launching

@@ -64,4 +64,4 @@ class Undone:
         except ActLost:
             return  # somebody else was faster
         except (GatewayError, StoreUnavailable) as error:
-            self._parts.log.info("What was left undone on kernel %s: %s", kernel_id, error)
+            self._parts.log.debug("Of what was left undone on kernel %s: %s", kernel_id, error)

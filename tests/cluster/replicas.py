@@ -165,6 +165,16 @@ class Cluster:
         """Set fields of a document, past the gateway."""
         self._client[self.database][collection].update_one({"_id": document_id}, {"$set": dict(values)})
 
+    def replica_id(self, replica: ServerProcess) -> str:
+        """The id under which a replica has registered."""
+        port = replica.url.rpartition(":")[2]
+        (document,) = [found for found in self.documents("replicas") if f":{port}" in found["url"]]
+        return str(document["_id"])
+
+    def declare_dead(self, replica: ServerProcess) -> None:
+        """Write what a leader writes of a replica that it has seen no beat of."""
+        self.write("replicas", self.replica_id(replica), {"state": "dead"})
+
     def dump(self) -> Iterator[bytes]:
         """Every document of every collection, as the bytes that lie in the database."""
         with pymongo.MongoClient[Any](self._mongod_uri, document_class=RawBSONDocument) as client:

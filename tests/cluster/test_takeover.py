@@ -1,4 +1,4 @@
-"""An act whose actor is gone: past its limit, the next request that names the kernel finishes it elsewhere."""
+"""An act whose actor is gone (past its limit, or declared dead): the next request that names the kernel finishes it."""
 
 from __future__ import annotations
 
@@ -97,12 +97,13 @@ async def test_a_start_that_is_repeated_after_its_replica_was_killed_is_begun_an
 
 async def test_a_restart_whose_replica_was_killed_is_tried_once_more_by_another(pair: Cluster) -> None:
     async with Rest(pair.urls, pair.token) as rest:
-        kernel_id = await rest.start(on=0, env={"KERNEL_LAUNCH_TIMEOUT": "6"})
+        kernel_id = await rest.start(on=0)
         (former,) = pair.kernel_processes(kernel_id)
         os.kill(former.pid, signal.SIGSTOP)  # so that its end takes long
         restart = asyncio.create_task(rest.request("POST", f"/api/kernels/{kernel_id}/restart", on=0, body={}))
         await phase_is(pair, kernel_id, "restarting")
         pair.replicas[0].kill()
+        pair.declare_dead(pair.replicas[0])
         await fails(restart)  # type: ignore[arg-type]
         answer = await rest.post(f"/api/kernels/{kernel_id}/restart", on=1, expect=200)
         assert answer.json()["execution_state"] == "idle"
@@ -121,6 +122,7 @@ async def test_a_stop_whose_replica_was_killed_is_finished_by_another(pair: Clus
         stop = asyncio.create_task(rest.request("DELETE", f"/api/kernels/{kernel_id}", on=0))
         await phase_is(pair, kernel_id, "stopping")
         pair.replicas[0].kill()
+        pair.declare_dead(pair.replicas[0])
         await fails(stop)  # type: ignore[arg-type]
         await rest.delete(f"/api/kernels/{kernel_id}", on=1)
         await rest.get(f"/api/kernels/{kernel_id}", on=1, expect=404)

@@ -27,13 +27,9 @@ def pair(make_cluster: MakeCluster) -> Cluster:
     return cluster
 
 
-async def die(cluster: Cluster) -> None:
-    """Kill the victim, and declare it dead as a leader would."""
-    victim = cluster.replicas[VICTIM]
-    port = victim.url.rpartition(":")[2]
-    (document,) = [found for found in cluster.documents("replicas") if f":{port}" in found["url"]]
-    victim.kill()
-    cluster.write("replicas", document["_id"], {"state": "dead"})
+def die(cluster: Cluster) -> None:
+    cluster.replicas[VICTIM].kill()
+    cluster.declare_dead(cluster.replicas[VICTIM])
 
 
 async def the_record(cluster: Cluster, **wanted: str) -> dict[str, Any]:
@@ -52,7 +48,7 @@ async def launching(cluster: Cluster, rest: Rest, **fields: Any) -> asyncio.Task
 async def test_a_launch_whose_client_can_not_know_it_is_ended(pair: Cluster) -> None:
     async with Rest(pair.urls, pair.token) as rest:
         start = await launching(pair, rest)
-        await die(pair)
+        die(pair)
         record = await the_record(pair, phase="ended")
         await asyncio.wait({start})
     assert "left undone" in record["reason"]
@@ -64,7 +60,7 @@ async def test_a_launch_whose_client_has_named_it_is_tried_once_more(pair: Clust
     async with Rest(pair.urls, pair.token) as rest:
         start = await launching(pair, rest, kernel_id=NAMED)
         (former,) = pair.kernel_processes()
-        await die(pair)
+        die(pair)
         await eventually(lambda: [p for p in pair.kernel_processes() if p.generation == 2], "it is launched again")
         assert former.pid not in {process.pid for process in pair.kernel_processes()}
         await rest.delete(f"/api/kernels/{NAMED}", on=SURVIVOR)
@@ -77,7 +73,7 @@ async def test_a_launch_that_was_to_be_stopped_is_stopped(pair: Cluster) -> None
         start = await launching(pair, rest, kernel_id=NAMED)
         pair.replicas[VICTIM].signal(signal.SIGSTOP)
         pair.write("kernels", NAMED, {"target": "stopped"})
-        await die(pair)
+        die(pair)
         record = await the_record(pair, phase="ended")
         await asyncio.wait({start})
     assert record["reason"] == "shut down while it was starting"
@@ -89,6 +85,6 @@ async def test_a_kernel_that_was_to_be_stopped_by_its_owner_is_stopped_by_who_ca
         kernel_id = await rest.start(on=VICTIM, name=light_kernels.LIGHT)
         pair.replicas[VICTIM].signal(signal.SIGSTOP)
         pair.write("kernels", kernel_id, {"target": "stopped"})
-        await die(pair)
+        die(pair)
     assert (await the_record(pair, phase="ended"))["reason"] == "shut down"
     assert not pair.kernel_processes()

@@ -104,5 +104,19 @@ async def test_the_host_is_looked_at_once_an_interval(swept: Swept) -> None:
     assert await swept.sweep.census() is not None
 
 
+async def test_where_nothing_can_be_listed_the_next_look_tries_again(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(RuntimeDirectories, "names", _no_descriptor)
+        assert await swept.sweep.census() is None
+    swept.now += INTERVAL
+    assert await swept.sweep.census() is not None
+
+
+def _no_descriptor(self: RuntimeDirectories) -> None:
+    raise OSError(24, "Too many open files")
+
+
 def _refuse(self: RuntimeDirectories, kernel_id: str, generation: int) -> None:
     raise PermissionError(13, "Permission denied")
