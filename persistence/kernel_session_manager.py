@@ -72,9 +72,11 @@ class KernelSessionManager(LoggingConfigurable):
         Unicode(),
         config=True,
         help="Keys that the secrets in the database are encrypted with, the same on all replicas: 32 bytes in URL-safe "
-        f"base64 each, made by `{keys.COMMAND}`. New secrets take the first key that all replicas have; to replace a "
-        "key, put the new one in front, and take the old one away when no kernel from before is left. Empty: with the "
-        "private database one is made and kept beside it; a shared database needs one.",
+        f"base64 each, made by `{keys.COMMAND}`. New secrets take the first key that all replicas have. To replace a "
+        "key: put the new one in front, and restart the replicas one after the other: until all have it, the old one "
+        "goes on sealing. Take the old one away, restarting again, when every kernel from before has ended or has been "
+        "restarted by its user. Not earlier: such kernels answer 503. Empty: with the private database one is made and "
+        "kept beside it; a shared database needs one.",
     )
     history_days = Int(
         30,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
@@ -27,3 +28,14 @@ async def test_a_start_that_can_not_succeed_says_why_at_once(rest: Rest) -> None
     unknown = await rest.request("POST", "/api/kernels", body={"name": "no-such-kernel"})
     assert unknown.status_code in (400, 404)
     assert "no-such-kernel" in unknown.json()["message"]
+
+
+async def test_a_kernelspec_for_remote_kernels_is_refused(rest: Rest, trio: Cluster) -> None:
+    folder = trio.folder / ".local/share/jupyter/kernels/remote"
+    folder.mkdir(parents=True)
+    proxy = {"class_name": "enterprise_gateway.services.processproxies.k8s.KubernetesProcessProxy"}
+    spec = {"argv": ["x"], "display_name": "remote", "language": "python", "metadata": {"process_proxy": proxy}}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    refused = await rest.request("POST", "/api/kernels", body={"name": "remote"})
+    assert (refused.status_code, refused.json()["reason"]) == (400, "Kernelspec not supported")
+    assert "KubernetesProcessProxy" in refused.json()["message"]
