@@ -27,7 +27,8 @@ from enterprise_gateway.config.validation import check_settings
 from enterprise_gateway.privacy import hide_memory
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
-from enterprise_gateway.relay.sockets import raise_file_limit
+from enterprise_gateway.relay.sockets import raise_file_limit, start_threads
+from enterprise_gateway.threads import started_pool
 from persistence import faults
 from persistence.errors import ConfigurationError, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
@@ -156,6 +157,8 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         stop = asyncio.Event()
         self._listen_to_signals(stop)
         raise_file_limit()
+        asyncio.get_running_loop().set_default_executor(started_pool())
+        start_threads()
         bound = server.bind(self, self.log)
         await store.open()
         try:

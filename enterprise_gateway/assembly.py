@@ -152,7 +152,7 @@ class Builder:
             users=self._users(),
         )
         application = make_application(services, extra=(CHANNELS_ROUTE,))
-        http = server.serve(self._bound, application, self._settings)
+        http = server.serve(self._bound, application, self._settings, self._log)
         return Assembly(replica=replica, specs=specs, http=http, url=self.url)
 
     def local(self) -> LocalSettings:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 RETRY_AFTER_SECONDS = 2  # about as long as another replica needs to take over, or a database to elect its primary
 
+NO_ROOM_SECONDS = 10  # a user has to make room, by closing or shutting down something
+
 
 class GatewayError(Exception):
     """An answer other than success.
@@ -66,6 +68,11 @@ def unavailable(
 ) -> GatewayError:
     """503 with `Retry-After`: nothing is known to be gone; the same request may work soon, or elsewhere."""
     return GatewayError(503, reason, message, retry_after_seconds=retry_after_seconds)
+
+
+def no_room(message: str) -> GatewayError:
+    """503: this replica or its host lacks something at the moment. Others may have it; here it takes a while."""
+    return unavailable(message, "No room on the host", retry_after_seconds=NO_ROOM_SECONDS)
 
 
 def timed_out(message: str, reason: str = "Gateway timeout") -> GatewayError:

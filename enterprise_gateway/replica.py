@@ -164,11 +164,13 @@ class Replica:
             self._look_now.set()
 
     async def _quietly(self, work: Any) -> None:
-        """The database may be away; the next turn comes."""
+        """The database may be away, or the host short of something; the next turn comes."""
         try:
             await work
         except StoreUnavailable as error:
             self.log.debug("Later: %s", error)
+        except OSError as error:
+            self.log.warning("Later: %s", error)
 
 
 class Health:

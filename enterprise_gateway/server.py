@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from logging import Logger, LoggerAdapter
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from enterprise_gateway.accepting import PatientServer
 from enterprise_gateway.config.server import ServerTraits
 from enterprise_gateway.config.tls import server_context
 from persistence.errors import ConfigurationError
@@ -68,14 +68,17 @@ def _why_not(ip: str, port: int, error: OSError) -> str:
     return f"The gateway can't listen on {ip}: {error.strerror}"
 
 
-def serve(bound: Bound, application: Application, settings: ServerTraits) -> HTTPServer:
+def serve(
+    bound: Bound, application: Application, settings: ServerTraits, log: Logger | LoggerAdapter[Any]
+) -> PatientServer:
     """Serve requests from now on."""
-    server = HTTPServer(
+    server = PatientServer(
         application,
         ssl_options=bound.context,
         xheaders=settings.trust_xheaders,
         idle_connection_timeout=settings.keep_alive_timeout,
     )
+    server.log = log
     server.add_sockets(bound.sockets)
     return server
 

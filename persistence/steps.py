@@ -211,9 +211,18 @@ def want_stopped(kernel_id: str) -> Step:
     return _step("want stopped", kernel_id, _phase(*_LIVE), set={"target": Target.STOPPED.value})
 
 
-def end_act(record: KernelRecord, *, reason: str, now: datetime) -> Step:
-    """End the record as the last step of one's own act; the slots are free with the same write."""
-    return _end("end act", record.kernel_id, {**_mine(record), **_phase(*_sources_of_end())}, reason=reason, now=now)
+def end_act(record: KernelRecord, *, reason: str, now: datetime, repeatable: bool = False) -> Step:
+    """End the record as the last step of one's own act; the slots are free with the same write.
+
+    Args:
+        record: As the act last saw it.
+        reason: Why.
+        now: The latest that now can be.
+        repeatable: Nothing was done and the client was told to ask again: its `Idempotency-Key` is free, too.
+    """
+    where = {**_mine(record), **_phase(*_sources_of_end())}
+    freed = ("request.key",) if repeatable else ()
+    return _end("end act", record.kernel_id, where, reason=reason, now=now, unset=freed)
 
 
 def end_dead(record: KernelRecord, *, owner: str, reason: str, now: datetime) -> Step:
@@ -240,7 +249,9 @@ def _sources_of_end() -> tuple[str, ...]:
     return tuple(str(phase) for phase in sources(Phase.ENDED))
 
 
-def _end(name: str, kernel_id: str, where: Mapping[str, Any], *, reason: str, now: datetime) -> Step:
+def _end(
+    name: str, kernel_id: str, where: Mapping[str, Any], *, reason: str, now: datetime, unset: tuple[str, ...] = ()
+) -> Step:
     values = {
         "phase": Phase.ENDED.value,
         "target": Target.STOPPED.value,
@@ -248,7 +259,7 @@ def _end(name: str, kernel_id: str, where: Mapping[str, Any], *, reason: str, no
         "reason": reason,
         "ended_at": now,
     }
-    return _step(name, kernel_id, where, set=values, unset=_END_UNSETS)
+    return _step(name, kernel_id, where, set=values, unset=_END_UNSETS + unset)
 
 
 def adopt(record: KernelRecord, *, replica: str) -> Step:

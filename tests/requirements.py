@@ -1,4 +1,4 @@
-"""Programs that some tests need and that a machine may lack.
+"""Programs and rights that some tests need and that a machine may lack.
 
 A test says what it needs with a marker (`@pytest.mark.nginx`) or by a fixture that calls `require("nginx")`. Where it
 is missing the test is skipped, and the run's last lines say plainly what was not tested and why. With
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -51,10 +53,36 @@ def _program(names: Iterable[str], package: str) -> Callable[[], Path]:
     return find
 
 
+def _tmpfs() -> Path:
+    with tempfile.TemporaryDirectory() as folder:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "test", folder], capture_output=True)
+        if mounted.returncode != 0:
+            raise Missing("no right to mount a small disk: run the tests as root")
+        subprocess.run(["umount", folder], check=True)
+    return Path("/dev/shm")
+
+
+def _cgroup() -> Path:
+    """Find where groups of processes are limited in number: version 1 or 2 of Linux's control groups."""
+    for root in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")):
+        trial = root / f"test-{os.getpid()}"
+        try:
+            trial.mkdir()
+        except OSError:
+            continue
+        limited = (trial / "pids.max").exists()
+        trial.rmdir()
+        if limited:
+            return root
+    raise Missing("no right to make a control group that limits processes: run the tests as root")
+
+
 _FINDERS: dict[str, Callable[[], Path]] = {
     "mongod": _mongod,
     "chromium": _program(("chromium", "chromium-browser", "google-chrome"), "chromium"),
     "nginx": _program(("nginx",), "nginx"),
+    "tmpfs": _tmpfs,
+    "cgroup": _cgroup,
 }
 
 NAMES = tuple(_FINDERS)

@@ -9,7 +9,8 @@ from http.client import responses
 
 from tornado.web import HTTPError
 
-from enterprise_gateway.errors import GatewayError, unavailable
+from enterprise_gateway.errors import GatewayError, no_room, unavailable
+from enterprise_gateway.shortage import shortage
 from persistence.errors import SealingKeyMissing, StaleWrite, StoreUnavailable
 
 # tornado raises these by itself. Its own texts name internals, or nothing at all.
@@ -53,6 +54,8 @@ def _trouble(error: BaseException) -> GatewayError | None:
             "This replica lacks the key that this kernel's secrets are sealed with. Try again, to reach another "
             "replica; its administrator adds the key to EG_SEALING_KEYS."
         )
+    if (lacking := shortage(error)) is not None:
+        return no_room(f"The gateway can't do this now: {lacking}. Try again, to reach another replica.")
     if isinstance(error, StaleWrite):
         return unavailable("Another request changed this kernel at the same moment. Try again.")
     return None

@@ -10,6 +10,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import zmq
+
+from enterprise_gateway.errors import no_room
 from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.relay.interfaces import KernelStatus
@@ -63,11 +66,24 @@ class HeldKernel:
         if self.owned or self.relay.client_count:
             await self.bind()
 
+    @property
+    def bound(self) -> bool:
+        """Is the relay connected to the generation that is served, if one is?"""
+        return self.connection is None or self.relay.generation == self.generation
+
     async def bind(self) -> None:
-        """See to it that the relay is connected to the generation that is served."""
+        """See to it that the relay is connected to the generation that is served.
+
+        Raises:
+            GatewayError: 503, there is no room for its sockets.
+        """
         async with self._binding:
-            if self.connection is not None and self.relay.generation != self.generation:
+            if self.connection is None or self.bound:
+                return
+            try:
                 await self.relay.bind(self.connection, self.generation)
+            except zmq.ZMQError as error:
+                raise no_room("The gateway can't open a connection to the kernel now. Try again.") from error
 
     def pause(self, record: KernelRecord | KernelNotice) -> None:
         """Another generation is coming, or has come: clients are told, what they had asked is answered `aborted`.

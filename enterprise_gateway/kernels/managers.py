@@ -15,8 +15,9 @@ from jupyter_client.kernelspec import KernelSpec
 from traitlets import TraitError
 
 from culling.membership import Membership
-from enterprise_gateway.errors import GatewayError, unavailable
+from enterprise_gateway.errors import GatewayError, no_room, unavailable
 from enterprise_gateway.kernels import ending
+from enterprise_gateway.kernels.headroom import Headroom
 from enterprise_gateway.kernels.kernel_manager import (
     GatewayKernelManager,
     provisioner_name,
@@ -24,18 +25,19 @@ from enterprise_gateway.kernels.kernel_manager import (
 )
 from enterprise_gateway.kernels.launch_env import LaunchIdentity, build_env, working_directory
 from enterprise_gateway.kernels.settings import KernelSettings
-from enterprise_gateway.provisioners.errors import KernelOnOtherHost, ProvisioningError
+from enterprise_gateway.provisioners.errors import KernelOnOtherHost, NoRoom, ProvisioningError
 from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
 from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.sockets import Context
+from enterprise_gateway.shortage import shortage
 from persistence import faults, steps
 from persistence.documents import KernelNotice, KernelRecord, Step
 from persistence.errors import SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
 
 # What a kernelspec, a full disk, too few descriptors or a foreign provisioner may raise while a kernel is brought up.
-LAUNCH_ERRORS = (ProvisioningError, OSError, ValueError, TraitError, zmq.ZMQError)
+LAUNCH_ERRORS = (ProvisioningError, OSError, MemoryError, ValueError, TraitError, zmq.ZMQError)
 INTERRUPT_SECONDS = 5.0
 OBITUARY_LINES = 12
 
@@ -65,7 +67,11 @@ class ProcessGone(Exception):
 
 
 class Managers:
-    """Makes kernel managers for this replica."""
+    """Makes kernel managers for this replica.
+
+    Attributes:
+        headroom: Is there room for what is new?
+    """
 
     def __init__(
         self,
@@ -83,6 +89,7 @@ class Managers:
         self._settings = settings
         self._context = context
         self._log = log
+        self.headroom = Headroom(local.directories.root)
 
     @property
     def host(self) -> HostIdentity:
@@ -317,5 +324,8 @@ def elsewhere(host_name: str) -> GatewayError:
 
 
 def cannot_launch(error: Exception) -> GatewayError:
-    """The answer to a start that has failed before there was a process."""
+    """The answer to a start that has failed before there was a kernel."""
+    lacking = str(error) if isinstance(error, NoRoom) else shortage(error)
+    if lacking is not None:
+        return no_room(f"The kernel could not be launched: {lacking}. Try again when there is room.")
     return GatewayError(500, "Kernel could not be launched", f"The kernel could not be launched: {error}")

@@ -102,7 +102,7 @@ class Noticing:
         if held is not None and held.owned and not mine:
             held.release()
         behind = held is not None and held.generation < notice.generation
-        to_watch = mine and (held is None or not held.owned)
+        to_watch = mine and (held is None or not held.owned or not held.bound)
         if behind or to_watch or self._adoptable(notice):
             await self._hydrate(notice.kernel_id)
 

@@ -40,13 +40,12 @@ class Ownership:
         """Watch the generation that is served, whose record names this replica."""
         if held.manager is None or held.generation != record.generation:
             return
-        if held.watched:
-            return
-        held.release()
-        held.owned = True
-        held.watch = self._parts.background.once(
-            f"watch of kernel {held.kernel_id}", self._watch(held, record, held.manager)
-        )
+        if not held.watched:
+            held.release()
+            held.owned = True
+            held.watch = self._parts.background.once(
+                f"watch of kernel {held.kernel_id}", self._watch(held, record, held.manager)
+            )
         await held.bind()
 
     async def adopt(self, held: HeldKernel, record: KernelRecord) -> bool:

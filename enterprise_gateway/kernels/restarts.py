@@ -54,6 +54,7 @@ class Restarts:
     async def _claim_and_run(self, record: KernelRecord) -> KernelRecord:
         seconds = record.request.launch_timeout_seconds
         deadline = clock.Deadline(seconds + self._parts.settings.shutdown_wait_seconds)
+        await self._parts.managers.headroom.check_for_kernel()  # the kernel that there is is better than none
         act = self._parts.acts.new_act()
         step = steps.claim_restart(record, act=act, now=self._parts.store.clock.latest_now())
         claimed = await self._parts.acts.claim(step, act, give_up=deadline)

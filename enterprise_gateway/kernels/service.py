@@ -96,9 +96,10 @@ class KernelService:
         follow; the wait for it is short, and there is none while the database is known to be away.
 
         Raises:
-            GatewayError: 404 gone; 503 out of reach, or this replica is leaving.
+            GatewayError: 404 gone; 503 out of reach, no room for a client, or this replica is leaving.
         """
         self._check_open()
+        self._parts.managers.headroom.check_for_client()
         held = await self._held(kernel_id)
         await held.bind()
         await self._acknowledge_open(held)

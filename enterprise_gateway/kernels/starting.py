@@ -123,7 +123,7 @@ class StartActs:
             await self._end(record, answer.message)
             raise answer from error
         except LaunchFailed as failure:
-            await self._end(record, failure.answer.message)
+            await self._end(record, failure.answer.message, repeatable=failure.answer.status == 503)
             raise failure.answer from failure
         except ending.EndFailed as error:
             raise unavailable(f"The kernel can't be ended: {error}.", "Kernel can't be ended") from error
@@ -145,12 +145,12 @@ class StartActs:
         if lost.record is not None and holds(lost.record, record.act):
             await self._end(lost.record, WITHDRAWN)
 
-    async def _end(self, record: KernelRecord, reason: str) -> None:
+    async def _end(self, record: KernelRecord, reason: str, *, repeatable: bool = False) -> None:
         now = self._parts.store.clock.latest_now()
         give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
         try:
             await self._parts.acts.apply(
-                steps.end_act(record, reason=reason, now=now),
+                steps.end_act(record, reason=reason, now=now, repeatable=repeatable),
                 lambda found: ended_so(found, record, reason),
                 give_up=give_up,
             )
@@ -167,8 +167,12 @@ class StartActs:
         held = self._hydrator.hold(started.record.kernel_id)
         held.activity.new_generation("idle")
         held.recorded_state = "idle"
-        await held.serve(started.record.generation, started.manager, started.connection)
-        await self._ownership.own(held, started.record)
+        try:
+            await held.serve(started.record.generation, started.manager, started.connection)
+            await self._ownership.own(held, started.record)
+        except GatewayError as error:
+            # It runs, and is recorded: the next look joins it.
+            self._parts.log.warning("Kernel %s runs, and can't be heard yet: %s", held.kernel_id, error)
         self._parts.changes.changed(started.record.kernel_id)
         return held
 

@@ -51,7 +51,7 @@ class Starts:
 
         Raises:
             GatewayError: 400 unknown kernelspec or bad timeout; 403 a user's or a limit's; 409 the id or key is another
-                request's; 500 it did not come up; 504 not in time.
+                request's; 500 it did not come up; 503 no room for it; 504 not in time.
         """
         wanted = await self._wanted(request)
         work = Work(kernel_id="")
@@ -80,6 +80,7 @@ class Starts:
                 if former is not None and former.live:
                     return await self._repeat(former, wanted)
                 self._check_reuse(former, wanted.request)
+                await self._parts.managers.headroom.check_for_kernel()
                 record = await self._insert(wanted, former)
             except (DuplicateKey, ActLost):
                 continue

@@ -18,9 +18,10 @@ import subprocess
 import weakref
 from collections.abc import Mapping, Sequence
 
-from enterprise_gateway.provisioners.errors import LaunchError
+from enterprise_gateway.provisioners.errors import LaunchError, NoRoom
 from enterprise_gateway.provisioners.kernel_log import KernelLog
 from enterprise_gateway.provisioners.process import KernelProcess
+from enterprise_gateway.shortage import shortage
 
 SHELL = "/bin/sh"
 _OPEN = b"go\n"
@@ -28,6 +29,7 @@ _OPEN = b"go\n"
 _GATE = 'IFS= read -r word && [ "$word" = go ] && exec "$@" </dev/null'
 _NAME = "kernel"  # what the shell calls itself in "kernel: 1: exec: foo: not found"
 _ABANDON_SECONDS = 5.0
+_NO_ROOM = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
 
 
 class GatedChild:
@@ -37,8 +39,9 @@ class GatedChild:
         process: The child; from the opening on, the kernel.
     """
 
-    def __init__(self, process: KernelProcess, gate: int) -> None:
+    def __init__(self, process: KernelProcess, reaper: KernelProcess, gate: int) -> None:
         self.process = process
+        self._reaper = reaper
         self._gate = gate
         self._closer = weakref.finalize(self, os.close, gate)
 
@@ -68,6 +71,10 @@ class GatedChild:
             raise LaunchError(f"The process {self.pid} ended before it could become the kernel") from error
         finally:
             self._closer()
+
+    def reap_when_dead(self) -> None:
+        """See to it that the child leaves no zombie, whoever watches the kernel by then."""
+        self._reaper.reap_when_dead()
 
     def close(self) -> None:
         """End the child if it is still at its gate, without waiting for it. A kernel goes on."""
@@ -104,7 +111,7 @@ async def fork_gated(argv: Sequence[str], *, env: Mapping[str, str], cwd: str, l
         # The thread can't be stopped: the child that it may yet bring is left at the gate, and reaped.
         forking.add_done_callback(_drop)
         raise
-    _reap_when_dead(child)
+    child.reap_when_dead()
     return child
 
 
@@ -114,6 +121,9 @@ def _fork(argv: tuple[str, ...], env: dict[str, str], cwd: str, log: KernelLog) 
     try:
         return _fork_child(argv, env, cwd, log)
     except OSError as error:
+        if error.errno in _NO_ROOM:
+            lacking = shortage(error) or error.strerror
+            raise NoRoom(f"this host has no room for another process: {lacking}") from error
         raise LaunchError(_reason(error, argv, env, cwd)) from error
     except ValueError as error:  # its message may quote what it is about: an environment
         raise LaunchError("The command or the environment holds a character that Linux does not allow (NUL)") from error
@@ -135,7 +145,8 @@ def _fork_child(argv: tuple[str, ...], env: dict[str, str], cwd: str, log: Kerne
             )
         finally:
             os.close(output)
-        return GatedChild(_hold(popen), gate_write)
+        process, reaper = _hold(popen)
+        return GatedChild(process, reaper, gate_write)
     except BaseException:
         os.close(gate_write)
         raise
@@ -143,16 +154,20 @@ def _fork_child(argv: tuple[str, ...], env: dict[str, str], cwd: str, log: Kerne
         os.close(gate_read)
 
 
-def _hold(popen: subprocess.Popen[bytes]) -> KernelProcess:
-    """Take the child over from Popen, which would warn about it and reap it by its number."""
+def _hold(popen: subprocess.Popen[bytes]) -> tuple[KernelProcess, KernelProcess]:
+    """Take the child over from Popen, which would warn about it and reap it by its number.
+
+    Returns:
+        It twice: one for whoever holds the kernel, and one that is kept until it is dead.
+    """
     try:
-        process = KernelProcess.of_child(popen.pid)
+        held = KernelProcess.of_child(popen.pid), KernelProcess.of_child(popen.pid)
     except OSError:  # no descriptor is left for a pidfd
         popen.kill()
         popen.wait()
         raise
     popen.returncode = 0
-    return process
+    return held
 
 
 def _reason(error: OSError, argv: tuple[str, ...], env: dict[str, str], cwd: str) -> str:
@@ -161,20 +176,11 @@ def _reason(error: OSError, argv: tuple[str, ...], env: dict[str, str], cwd: str
     if error.errno == errno.E2BIG:
         size = sum(len(os.fsencode(name)) + len(os.fsencode(value)) for name, value in env.items())
         return f"The environment ({size} bytes, {len(env)} variables) or one of its values is too long for Linux"
-    if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
-        return f"This host has no room for another process: {error.strerror}"
     return f"The command {argv[0]} could not be started: {error.strerror}"
 
 
 def _drop(forking: asyncio.Future[GatedChild]) -> None:
     if not forking.cancelled() and forking.exception() is None:
         child = forking.result()
-        _reap_when_dead(child)
+        child.reap_when_dead()
         child.close()
-
-
-def _reap_when_dead(child: GatedChild) -> None:
-    """See to it that the child leaves no zombie, whoever watches the kernel by then."""
-    own = KernelProcess.find(child.pid, child.start_ticks)
-    if own is not None:
-        own.reap_when_dead()

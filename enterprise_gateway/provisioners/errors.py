@@ -14,6 +14,10 @@ class LaunchError(ProvisioningError):
     """The process could not be started: its command, directory or environment can't be used."""
 
 
+class NoRoom(LaunchError):
+    """The host has no room for another process, at the moment: the command itself may be all right."""
+
+
 class ProcessStillAlive(ProvisioningError):
     """The process was sent SIGKILL and was not seen to die, as happens in an uninterruptible wait for a disk."""
 

@@ -67,14 +67,21 @@ class KernelLog:
     def _keep(self, size: int) -> None:
         """Copy the last `size` bytes aside, in pieces."""
         part = self.aside.with_name(self.aside.name + ".part")
-        with self.path.open("rb") as source, part.open("wb") as target:
-            os.fchmod(target.fileno(), 0o600)
+        try:
+            self._copy_end(part, size)
+        except OSError:
+            part.unlink(missing_ok=True)  # what there is of it would be in the way of what comes
+            raise
+        part.replace(self.aside)
+
+    def _copy_end(self, target: Path, size: int) -> None:
+        with self.path.open("rb") as source, target.open("wb") as copy:
+            os.fchmod(copy.fileno(), 0o600)
             source.seek(-min(size, os.fstat(source.fileno()).st_size), os.SEEK_END)
             left = size
             while left > 0 and (piece := source.read(min(left, COPY_BYTES))):
-                target.write(piece)
+                copy.write(piece)
                 left -= len(piece)
-        part.replace(self.aside)
 
 
 def _end(path: Path, size: int) -> bytes:

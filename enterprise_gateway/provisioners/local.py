@@ -256,10 +256,13 @@ class LocalProvisioner(KernelProvisionerBase):
         return nothing if self.directory is None else await asyncio.to_thread(work, self.log_file)
 
     async def death_reason(self, *, lines: int = 3) -> str:
-        """Tell a person how the kernel's process ended, with the last lines it wrote."""
+        """Tell a person how the kernel's process ended, with the last lines it wrote, if they can be read."""
         status = self.exit_status
         sentence = f"The kernel's process {'still runs' if status is None else status.sentence}"
-        said = [line for line in await self.output_tail(lines) if line.strip()]
+        try:
+            said = [line for line in await self.output_tail(lines) if line.strip()]
+        except OSError:
+            said = []
         return f"{sentence}: {' | '.join(said)}" if said else sentence
 
     # ------------------------------------------------------------------ for other replicas

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from logging import Logger, LoggerAdapter
 from typing import Any
 
+import zmq
+
 from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.codec import ClientMessage, Framing
 from enterprise_gateway.relay.connection import CLOSE_NORMAL, CLOSE_RESTARTING, ClientConnection
@@ -89,6 +91,7 @@ class Relay:
 
         Raises:
             ValueError: The connection asks for a signature scheme that is not known here.
+            ZMQError: There is no room for another socket; nothing is bound.
         """
         self._unsubscribe()
         link = KernelLink.to(self._context, connection)
@@ -96,7 +99,7 @@ class Relay:
         self.generation, self._ended, self._reason = generation, False, None
         try:
             proven = await subscription.prove()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, zmq.ZMQError):  # no descriptor is left for a socket
             if self._subscription is subscription:
                 self._unsubscribe()
             raise

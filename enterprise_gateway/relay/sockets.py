@@ -37,6 +37,11 @@ def relay_context() -> Context:
     return context
 
 
+def start_threads() -> None:
+    """Start libzmq's own threads now: it ends the process where it can't start them when they are first needed."""
+    relay_context().socket(zmq.PAIR).close()
+
+
 def raise_file_limit() -> int:
     """Raise the soft limit of open files to the hard one; returns it. About 8 are open per connected kernel."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -11,7 +11,7 @@ from persistence import steps
 from persistence.documents import Act, ClientHold, ConnectionCount, KernelRecord, Step
 from persistence.errors import StaleWrite
 from persistence.kernels import KernelStore
-from tests.records import HOST, NOW, ended_kernel, queued_kernel, running_kernel
+from tests.records import HOST, NOW, ended_kernel, queued_kernel, request, running_kernel
 
 LATER = NOW + timedelta(seconds=5)
 PROCESS = {"pid": 11, "start_ticks": 100}
@@ -119,6 +119,16 @@ async def test_the_launch_that_was_told_to_stop_can_still_end_the_record(kernels
     await kernels.apply(steps.want_stopped("k1"))
     ended = await kernels.apply(steps.end_act(record, reason="shut down", now=LATER))
     assert (ended.phase, ended.reason, ended.act, ended.owner) == ("ended", "shut down", None, None)
+
+
+@pytest.mark.parametrize(("repeatable", "key"), [(False, "once"), (True, None)])
+async def test_the_key_of_a_launch_for_which_there_was_no_room_may_be_used_again(
+    kernels: KernelStore, repeatable: bool, key: str | None
+) -> None:
+    queued = queued_kernel(request=request(key="once"))
+    await kernels.insert(queued)
+    ended = await kernels.apply(steps.end_act(queued, reason="no room", now=LATER, repeatable=repeatable))
+    assert ended.request.key == key
 
 
 @pytest.mark.parametrize("late", ["store", "ready", "end"])

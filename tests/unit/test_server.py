@@ -35,7 +35,7 @@ class Hello(RequestHandler):
 async def served(**settings: Any) -> AsyncIterator[Bound]:
     traits = GatewayTraits(port=0, **settings)
     bound = bind(traits, LOG)
-    server = serve(bound, Application([("/", Hello)]), traits)
+    server = serve(bound, Application([("/", Hello)]), traits, LOG)
     try:
         yield bound
     finally:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any
 
@@ -158,7 +159,10 @@ async def test_a_reason_that_no_status_line_can_hold_is_made_plain(server: Serve
     assert (response.code, response.reason) == (409, "Zeilen??umbruch: ??>")
 
 
-@pytest.mark.parametrize("failure", [StoreUnavailable("x"), SealingKeyMissing("x"), StaleWrite("x")])
+@pytest.mark.parametrize(
+    "failure",
+    [StoreUnavailable("x"), SealingKeyMissing("x"), StaleWrite("x"), OSError(errno.EMFILE, "x"), MemoryError()],
+)
 async def test_trouble_in_the_cluster_is_503_with_retry_after(server: Server, failure: Exception) -> None:
     server.kernels.failure = failure
     response = await server.ask("GET", f"/api/kernels/{KERNEL_ID}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from enterprise_gateway.provisioners import child as module
 from enterprise_gateway.provisioners.child import GatedChild, fork_gated
-from enterprise_gateway.provisioners.errors import LaunchError
+from enterprise_gateway.provisioners.errors import LaunchError, NoRoom
 from enterprise_gateway.provisioners.exits import ExitStatus
 from enterprise_gateway.provisioners.kernel_log import KernelLog
 from enterprise_gateway.provisioners.process import KernelProcess, read_start_ticks
@@ -184,6 +185,38 @@ async def test_why_it_can_not_be_forked_is_told(
 ) -> None:
     with pytest.raises(LaunchError, match=reason):
         await fork_gated(argv, env=env, cwd=cwd, log=log)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_a_child_that_can_not_be_held_is_ended_and_reaped(
+    log: KernelLog, monkeypatch: pytest.MonkeyPatch, turn: int, number: int
+) -> None:
+    forked: list[int] = []
+    real = os.pidfd_open
+
+    def short(pid: int) -> int:
+        forked.append(pid)
+        if len(forked) == turn:
+            raise OSError(number, os.strerror(number))
+        return real(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", short)
+    with pytest.raises(NoRoom, match=r"as many files .*open"):
+        await fork_gated(["true"], env=ENV, cwd="/", log=log)
+    assert not (Path("/proc") / str(forked[0])).exists()
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+async def test_a_host_without_room_for_a_process_is_told_apart(
+    log: KernelLog, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    with pytest.raises(NoRoom, match="no room for another process"):
+        await fork_gated(["true"], env=ENV, cwd="/", log=log)
 
 
 async def test_a_log_that_can_not_be_written_is_told(tmp_path: Path) -> None:

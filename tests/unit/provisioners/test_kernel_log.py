@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -52,6 +53,21 @@ def test_a_short_log_is_left_alone(log: KernelLog) -> None:
     write(log, "x" * 100)
     assert not log.trim()
     assert log.path.stat().st_size == 100
+
+
+def test_on_a_full_disk_it_is_emptied_and_nothing_is_left_of_the_copy(
+    log: KernelLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(log, "x" * 101)
+
+    def full(descriptor: int, mode: int) -> None:  # when the copy is there, and before it is written
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fchmod", full)
+    with pytest.raises(OSError, match="No space left"):
+        log.trim()
+    assert log.path.stat().st_size == 0
+    assert list(log.path.parent.iterdir()) == [log.path]
 
 
 def test_a_missing_log_is_no_trouble_to_trim(log: KernelLog) -> None:

@@ -1,0 +1,46 @@
+"""Whether there is room for another kernel, or another client: asked before anything is begun for it.
+
+So a start that can't have what it needs leaves nothing, a restart that can't leaves the kernel as it is, and what runs
+already keeps what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from enterprise_gateway.errors import no_room
+from enterprise_gateway.shortage import WORK_DESCRIPTORS, descriptors_are_short, disk_is_short
+
+
+class Headroom:
+    """Of this replica and its host.
+
+    Args:
+        runtime_dir: Where the kernels of this host have their directories.
+    """
+
+    def __init__(self, runtime_dir: Path) -> None:
+        self._runtime_dir = runtime_dir
+
+    def check_for_client(self) -> None:
+        """See that this process may open what a WebSocket needs.
+
+        Raises:
+            GatewayError: 503, it may not.
+        """
+        if descriptors_are_short(WORK_DESCRIPTORS):
+            raise no_room(
+                "This gateway has nearly as many files and connections open as it may. Try again, to reach another "
+                "replica; a higher limit of open files (ulimit -n) helps."
+            )
+
+    async def check_for_kernel(self) -> None:
+        """See that this process and its host have what a launch needs.
+
+        Raises:
+            GatewayError: 503, they have not.
+        """
+        self.check_for_client()
+        if await asyncio.to_thread(disk_is_short, self._runtime_dir):
+            raise no_room(f"The disk with the kernels' directory {self._runtime_dir} is full.")
