@@ -41,6 +41,7 @@ class Membership:
         timings: Of beats and leases.
         log: Told of one's own beats that fail, and of others that come, go and are suspected.
         load: How many kernels this replica watches or launches.
+        culling: Digest of its settings of culling.
         monotonic: The clock of observation, for tests.
     """
 
@@ -54,6 +55,7 @@ class Membership:
         timings: MembershipTimings,
         log: Logger | LoggerAdapter[Any],
         load: Callable[[], int] = lambda: 0,
+        culling: str = "",
         monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
         self.timings = timings
@@ -62,7 +64,12 @@ class Membership:
         self._load = load
         self._monotonic = monotonic
         self._own = ReplicaRecord(
-            replica_id=uuid4().hex, url=url, host=host, version=version, key_ids=tuple(store.sealer.key_ids)
+            replica_id=uuid4().hex,
+            url=url,
+            host=host,
+            version=version,
+            key_ids=tuple(store.sealer.key_ids),
+            culling=culling,
         )
         self._successor: ReplicaRecord | None = None
         self._observation = Observation(timings, log, monotonic=monotonic)
@@ -172,6 +179,19 @@ class Membership:
             self._log.info("Replica %s beats again", self.replica_id)
         self._failing = False
         return True
+
+    async def look(self) -> None:
+        """Look at the others' beats now.
+
+        Raises:
+            StoreUnavailable: Nothing was learned; the observation starts anew.
+        """
+        try:
+            async with self._beating:
+                await self._look()
+        except PersistenceError:
+            self._observation.restart()
+            raise
 
     async def drain(self) -> None:
         """Say that this replica is about to leave. It goes on beating; its beats say the same.

@@ -13,6 +13,9 @@ from jupyter_client.kernelspec import KernelSpecManager
 from tornado.httpserver import HTTPServer
 from traitlets.config import Application
 
+from culling.election import Election
+from culling.janitor import Janitor
+from culling.leader import Leader, may_lead
 from culling.membership import Membership
 from enterprise_gateway import __version__, server
 from enterprise_gateway.authorization import UserPolicy, make_authorizer
@@ -123,6 +126,7 @@ class Builder:
         ownership = Ownership(parts)
         hydrator = Hydrator(parts, ownership, self._held_factory(flusher))
         kernels, specs, takeover = self._services(parts, ownership, hydrator)
+        undone = Undone(parts, takeover, self._host)
         replica = Replica(
             store=self._store,
             membership=membership,
@@ -133,11 +137,12 @@ class Builder:
                 parts,
                 hydrator,
                 ownership,
-                undone=Undone(parts, takeover, self._host),
+                undone=undone,
                 sweep=self._sweep(parts),
                 shutdown=kernels.shutdown,
             ),
             ownership=ownership,
+            leader=self._leader(membership, undone),
             rhythm=self._rhythm(),
             log=self._log,
         )
@@ -203,6 +208,23 @@ class Builder:
             stops=Stops(parts, stopping, takeover),
         )
         return kernels, specs, takeover
+
+    def _leader(self, membership: Membership, undone: Undone) -> Leader:
+        election = Election(
+            self._store,
+            holder=lambda: membership.replica_id,
+            timings=membership.timings,
+            log=self._log,
+            willing=lambda: may_lead(membership),
+        )
+        janitor = Janitor(
+            self._store,
+            membership,
+            undone,
+            lost_host_timeout_seconds=self._settings.lost_host_timeout,
+            log=self._log,
+        )
+        return Leader(election, membership, janitor, log=self._log)
 
     def _sweep(self, parts: KernelParts) -> Sweep:
         return Sweep(

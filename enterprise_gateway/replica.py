@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from logging import Logger, LoggerAdapter
 from typing import Any
 
+from culling.leader import Leader
 from culling.membership import Membership
 from enterprise_gateway.banner import patience
 from enterprise_gateway.handlers.services import Check
@@ -51,6 +52,7 @@ class Replica:
         flusher: Flusher,
         noticing: Noticing,
         ownership: Ownership,
+        leader: Leader,
         rhythm: Rhythm,
         log: Logger | LoggerAdapter[Any],
     ) -> None:
@@ -61,6 +63,7 @@ class Replica:
         self.flusher = flusher
         self.noticing = noticing
         self.ownership = ownership
+        self.leader = leader
         self.rhythm = rhythm
         self.log = log
         self.draining = False
@@ -78,6 +81,7 @@ class Replica:
         self.background.forever("look", self._look())
         self.background.forever("hints", self._hints())
         self.background.forever("kernel logs", self._trim_logs())
+        self.background.forever("lead", self.leader.lead_for_ever())
 
     async def drain(self, *, stop_kernels: bool) -> int:
         """Leave: no new work, clients told to come back elsewhere, activity written, kernels left running.

@@ -6,7 +6,7 @@ changed in place; one that exists with other keys is an error, for dropping it w
 
 from __future__ import annotations
 
-from persistence import kernels, sessions
+from persistence import events, kernels, sessions
 from persistence.driver import Database, Index
 
 
@@ -16,7 +16,8 @@ async def ensure_indexes(database: Database, *, history_seconds: int) -> None:
     Args:
         database: Where.
         history_seconds: An ended kernel's record is deleted some time after so many seconds, and its
-            `Idempotency-Key` with it. Of replicas that are told differently, the last one to start has its way.
+            `Idempotency-Key` with it; an event too. Of replicas that are told differently, the last one to start has
+            its way.
 
     Raises:
         StoreUnavailable: No answer; some may have been made.
@@ -24,6 +25,7 @@ async def ensure_indexes(database: Database, *, history_seconds: int) -> None:
     """
     await database.collection(kernels.COLLECTION).ensure_indexes(_kernels(history_seconds))
     await database.collection(sessions.COLLECTION).ensure_indexes(_sessions())
+    await database.collection(events.COLLECTION).ensure_indexes(_events(history_seconds))
 
 
 def _kernels(history_seconds: int) -> list[Index]:
@@ -36,7 +38,8 @@ def _kernels(history_seconds: int) -> list[Index]:
         Index(name="history", keys=("ended_at",), expire_after_seconds=history_seconds),
         # Lists of what is live, and the culler's of what is idle.
         Index(name="phase_activity", keys=("phase", "last_activity")),
-        Index(name="owner", keys=("owner.replica",)),
+        # Also for the janitor's search of what runs and has no owner among the living: ended ones have none at all.
+        Index(name="owner_phase", keys=("owner.replica", "phase")),
         Index(name="host", keys=("host.id",)),
         Index(name="machine", keys=("host.machine", "host.name")),
     ]
@@ -46,6 +49,13 @@ def _sessions() -> list[Index]:
     return [
         Index(name="user_path_type", keys=("username", "path", "type"), unique=True),
         Index(name="kernel", keys=("kernel_id",)),
+    ]
+
+
+def _events(history_seconds: int) -> list[Index]:
+    return [
+        Index(name="history", keys=("at",), expire_after_seconds=history_seconds),
+        Index(name="kernel_at", keys=("kernel_id", "at")),
     ]
 
 

@@ -14,6 +14,7 @@ from persistence.clock import DatabaseClock
 from persistence.deployment import deployment_id
 from persistence.driver import DRIVERS, Database, check_uri, open_database, shown
 from persistence.errors import ConfigurationError, PersistenceError, StoreUnavailable
+from persistence.events import EventStore
 from persistence.hints import hints
 from persistence.indexes import ensure_indexes
 from persistence.kernels import COLLECTION as KERNELS
@@ -35,6 +36,7 @@ class KernelSessionManager(LoggingConfigurable):
         sessions: The store of Jupyter sessions.
         replicas: The store of replicas.
         leases: The store of leases.
+        events: The store of events.
         clock: The database's clock.
         sealer: Encrypts the secrets of records.
         deployment_id: The same for all replicas of this database, and no other's.
@@ -82,7 +84,7 @@ class KernelSessionManager(LoggingConfigurable):
         30,
         min=1,
         config=True,
-        help="Days that the record of an ended kernel is kept, and with it its `Idempotency-Key`.",
+        help="Days that the record of an ended kernel is kept, and with it its `Idempotency-Key`; events as long.",
     )
     data_dir = Unicode(
         "~/.local/share/enterprise-gateway",
@@ -102,6 +104,7 @@ class KernelSessionManager(LoggingConfigurable):
     sessions: SessionStore
     replicas: ReplicaStore
     leases: LeaseStore
+    events: EventStore
     sealer: Sealer
     deployment_id: str
 
@@ -191,6 +194,7 @@ class KernelSessionManager(LoggingConfigurable):
         self.sessions = SessionStore(database)
         self.replicas = ReplicaStore(database)
         self.leases = LeaseStore(database)
+        self.events = EventStore(database)
         self.deployment_id = await deployment_id(database)
         await self._read_clock()
 

@@ -6,6 +6,7 @@ Not promised: that a write which failed was not made. Where the outcome is unkno
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection as AnyCollection
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +18,7 @@ from persistence.documents import Document, HostDoc, KernelListing, KernelNotice
 from persistence.driver import Database
 from persistence.errors import PersistenceError, StaleWrite, StoreUnavailable
 from persistence.flush import ActivityEntry
-from persistence.phases import AT_WORK, LIVE_FILTER
+from persistence.phases import AT_WORK, LIVE_FILTER, Phase
 from persistence.reads import SureReads
 
 __all__ = ["COLLECTION", "ActivityEntry", "KernelStore", "SlotField"]
@@ -129,12 +130,42 @@ class KernelStore:
             replica_id: The replica that goes.
             now: The latest that now can be. Whoever was connected needs time to come back, so it counts as activity.
         """
-        live = {"phase": dict(LIVE_FILTER)}
-        seen = {"$inc": {"activity_seq": 1}}
-        await self._kernels.update_many({"owner.replica": replica_id, **live}, {"$unset": {"owner": ""}, **seen})
+        where = {"owner.replica": replica_id, "phase": dict(LIVE_FILTER)}
+        await self._kernels.update_many(where, {"$unset": {"owner": ""}, "$inc": {"activity_seq": 1}})
+        await self.drop_connections(replica_id, now=now)
+
+    async def drop_connections(self, replica_id: str, *, now: datetime) -> None:
+        """Count no connection for a replica that goes or is dead.
+
+        Args:
+            replica_id: Whose.
+            now: The latest that now can be. Whoever was connected needs time to come back, so it counts as activity.
+        """
         count = f"connections.{replica_id}"
-        gone = {"$unset": {count: ""}, "$max": {"last_activity": instant_rounded_up(now)}, **seen}
-        await self._kernels.update_many({f"{count}.count": {"$gt": 0}, **live}, gone)
+        gone = {
+            "$unset": {count: ""},
+            "$max": {"last_activity": instant_rounded_up(now)},
+            "$inc": {"activity_seq": 1},
+        }
+        await self._kernels.update_many({f"{count}.count": {"$gt": 0}, "phase": dict(LIVE_FILTER)}, gone)
+
+    async def unattended(self, attending: AnyCollection[str], *, limit: int) -> list[KernelNotice]:
+        """Find what nobody may be at any more: running kernels without an owner among these, and all acts at work.
+
+        Args:
+            attending: The replicas that are not dead.
+            limit: At most so many of each.
+        """
+        orphaned: Document = {"phase": Phase.RUNNING.value, "owner.replica": {"$nin": sorted(attending)}}
+        at_work: Document = {"phase": {"$in": list(AT_WORK)}}
+        found = await self._kernels.find(orphaned, KernelNotice.FIELDS, limit=limit, hint="owner_phase")
+        found += await self._kernels.find(at_work, KernelNotice.FIELDS, limit=limit)
+        return [KernelNotice.from_document(document) for document in found]
+
+    async def owned(self) -> dict[str, int]:
+        """Count the running kernels of each owner."""
+        running = await self._kernels.find({"phase": Phase.RUNNING.value}, ("owner.replica",))
+        return Counter(document["owner"]["replica"] for document in running if document.get("owner"))
 
     async def outdate_reads(self) -> None:
         """Raise `activity_seq` of all live kernels: no claim that rests on what was read of one before matches it."""

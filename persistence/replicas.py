@@ -6,6 +6,8 @@ Not said here: who lives. That is seen by watching beats change (`culling.member
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from persistence.coalesce import SharedQuery
 from persistence.documents import Document, ReplicaRecord, ReplicaState
 from persistence.driver import Database
@@ -80,6 +82,34 @@ class ReplicaStore:
         )
         if after is None:
             raise StaleWrite("mark replica")
+
+    async def declare_dead(self, replica_id: str, beat: int) -> None:
+        """Declare a replica dead whose beat was seen unchanged, before anything of it moves.
+
+        Args:
+            replica_id: Whom.
+            beat: Number of the beat that was seen for too long.
+
+        Raises:
+            StaleWrite: It has beaten since, is dead already or has no document.
+        """
+        after = await self._replicas.find_one_and_update(
+            {"_id": replica_id, "beat": beat, "state": _not_dead()}, {"$set": {"state": str(ReplicaState.DEAD)}}
+        )
+        if after is None:
+            raise StaleWrite("declare dead")
+
+    async def clear(self, replica_id: str) -> None:
+        """Note that nothing counts for a dead replica any more."""
+        await self._replicas.find_one_and_update(
+            {"_id": replica_id, "state": str(ReplicaState.DEAD)}, {"$set": {"cleared": True}}
+        )
+
+    async def forget(self, *, before: datetime) -> int:
+        """Delete the documents of those that are dead, cleared, and last beat before a time; give their number."""
+        return await self._replicas.delete_many(
+            {"state": str(ReplicaState.DEAD), "cleared": True, "beat_at": {"$lt": before}}
+        )
 
     async def get(self, replica_id: str) -> ReplicaRecord | None:
         """Read a replica's document as the majority has it now; None means that there is none."""

@@ -29,6 +29,9 @@ _LIVE = (
 RESTARTING = "restarting"
 AUTORESTARTING = "autorestarting"
 """The `execution_state` of a kernel that is restarted because it died; of one that somebody restarts: `restarting`."""
+UNKNOWN = "unknown"
+"""The `execution_state` of an adopted kernel until its new owner has asked it."""
+IDLE = "idle"
 _END_UNSETS = ("act", "owner", "former", "connections", "clients", "user_slot", "slot")
 
 
@@ -262,15 +265,19 @@ def _end(
     return _step(name, kernel_id, where, set=values, unset=_END_UNSETS + unset)
 
 
-def adopt(record: KernelRecord, *, replica: str) -> Step:
-    """Become the owner of a kernel whose owner, as `record` shows it, is gone."""
+def adopt(kernel: KernelRecord | KernelNotice, *, replica: str, now: datetime) -> Step:
+    """Make a replica the owner of a kernel whose owner, as `kernel` shows it, is gone.
+
+    One that was not known to be idle may have worked until now: that counts as activity.
+    """
     where = {
         **_phase(Phase.RUNNING.value),
-        "generation": record.generation,
-        "owner.replica": record.owner,
+        "generation": kernel.generation,
+        "owner.replica": kernel.owner,
     }
-    values = {"owner": {"replica": replica}, "execution_state": "unknown", "execution_n": 0}
-    return _step("adopt", record.kernel_id, where, set=values, inc=("activity_seq",))
+    values = {"owner": {"replica": replica}, "execution_state": UNKNOWN, "execution_n": 0}
+    worked = None if kernel.execution_state == IDLE else {"last_activity": now}
+    return _step("adopt", kernel.kernel_id, where, set=values, inc=("activity_seq",), at_least=worked)
 
 
 def open_connection(kernel_id: str, *, replica: str, count: int, n: int, now: datetime) -> Step:

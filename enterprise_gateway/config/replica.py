@@ -41,6 +41,14 @@ class ReplicaTraits(HasTraits):
         help="Fraction of `renew_interval` by which a beat may come later, at random, so that many replicas do not "
         "write in step.",
     )
+    lost_host_timeout = Float(
+        86_400.0,
+        min=1.0,
+        config=True,
+        help="Seconds that a host may be without a live replica before the kernels that only it could reach are given "
+        "up: their records are ended, and their places free. If the host returns, its sweep ends what still runs. "
+        "Shorter frees the places sooner, and gives up kernels of a machine that only was away for long.",
+    )
     flush_interval = Float(
         5.0,
         min=0.1,

@@ -47,20 +47,23 @@ class Ownership:
                 f"watch of kernel {held.kernel_id}", self._watch(held, record, held.manager)
             )
         await held.bind()
+        if record.execution_state == steps.UNKNOWN:  # adopted, or handed on by the leader
+            held.activity.new_generation(None)
+            held.probe = self._parts.background.once(
+                f"probe of kernel {held.kernel_id}", self._probe(held, record.generation)
+            )
 
     async def adopt(self, held: HeldKernel, record: KernelRecord) -> bool:
         """Become the owner of a kernel that has none; False where somebody else was faster."""
-        replica = self._parts.membership.replica_id
+        now = self._parts.store.clock.latest_now()
         try:
-            adopted = await self._parts.store.kernels.apply(steps.adopt(record, replica=replica))
+            adopted = await self._parts.store.kernels.apply(
+                steps.adopt(record, replica=self._parts.membership.replica_id, now=now)
+            )
         except StaleWrite:
             return False
         self._parts.log.info("Adopted kernel %s, generation %s", record.kernel_id, record.generation)
-        held.activity.new_generation(None)
         await self.own(held, adopted)
-        held.probe = self._parts.background.once(
-            f"probe of kernel {held.kernel_id}", self._probe(held, record.generation)
-        )
         return True
 
     async def trim_logs(self) -> None:

@@ -7,6 +7,7 @@ gives the optional ones it misses a default; `to_document` is for inserting only
 Times are aware, in UTC, whole milliseconds: all that a BSON date keeps.
 """
 
+from persistence.documents.events import EventKind, EventRecord
 from persistence.documents.kernels import (
     KernelListing,
     KernelNotice,
@@ -38,6 +39,8 @@ __all__ = [
     "ClockStep",
     "ConnectionCount",
     "Document",
+    "EventKind",
+    "EventRecord",
     "HostDoc",
     "KernelListing",
     "KernelNotice",

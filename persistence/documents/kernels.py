@@ -239,6 +239,7 @@ class KernelNotice:
         "reason",
         "restarts",
         "activity_seq",
+        "last_activity",
         "host",
         "execution_state",
         "request.launch_timeout_seconds",
@@ -254,6 +255,7 @@ class KernelNotice:
     reason: str | None
     restarts: int
     activity_seq: int
+    last_activity: datetime
     host: HostDoc | None
     execution_state: str
     launch_timeout_seconds: float
@@ -281,6 +283,7 @@ class KernelNotice:
                 reason=document.get("reason"),
                 restarts=int(document.get("restarts", 0)),
                 activity_seq=int(document["activity_seq"]),
+                last_activity=instant(document["last_activity"]),
                 host=_host(document),
                 execution_state=document["execution_state"],
                 launch_timeout_seconds=float(document["request"]["launch_timeout_seconds"]),

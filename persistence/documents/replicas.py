@@ -42,6 +42,10 @@ class ReplicaRecord:
     """A `ReplicaState`, or a newer replica's word."""
     load: int = 0
     """Kernels it watches or launches."""
+    culling: str = ""
+    """Digest of its settings of culling: replicas should have the same ones."""
+    cleared: bool = False
+    """Of a dead one: its counts of connections are dropped."""
 
     def __post_init__(self) -> None:
         """Refuse an id that can't be a field's name."""
@@ -62,6 +66,7 @@ class ReplicaRecord:
                 "beat_at": None if self.beat_at is None else instant(self.beat_at),
                 "state": str(self.state),
                 "load": self.load,
+                "culling": self.culling,
             }
         )
 
@@ -85,4 +90,6 @@ class ReplicaRecord:
                 beat_at=None if beat_at is None else instant(beat_at),
                 state=document["state"],
                 load=int(document.get("load", 0)),
+                culling=document.get("culling", ""),
+                cleared=bool(document.get("cleared", False)),
             )

@@ -109,6 +109,7 @@ class Collection:
         sort: Sort | None = None,
         limit: int = 0,
         linearizable: bool = False,
+        hint: str | None = None,
     ) -> list[Document]:
         """Read all documents that match, or the first `limit`.
 
@@ -118,13 +119,18 @@ class Collection:
             sort: Pairs of a field and 1 or -1.
             limit: At most so many; 0: all.
             linearizable: Ask a majority, on a replica set, and in one batch: later batches would not be linearizable.
+            hint: Name of the index to use.
 
         Raises:
             PersistenceError: A linearizable answer does not fit into one batch of 16 MB: a part is not the whole.
         """
+        options: dict[str, Any] = {} if hint is None else {"hint": hint}
         if linearizable:
-            return await self._run("find", lambda: _one_batch(self._cursor(self._sure, where, fields, sort, limit)))
-        cursor = self._cursor(self._raw, where, fields, sort, limit)
+            options["batch_size"] = _ONE_BATCH
+            return await self._run(
+                "find", lambda: _one_batch(_cursor(self._sure, where, fields, sort, limit, **options))
+            )
+        cursor = _cursor(self._raw, where, fields, sort, limit, **options)
         return cast(list[Document], await self._run("find", lambda: cursor.to_list(None)))
 
     async def find_one_and_update(
@@ -210,10 +216,6 @@ class Collection:
             with suppress(PersistenceError):
                 await self._run("end watch", stream.close)
 
-    def _cursor(self, raw: Any, where: Where, fields: Sequence[str] | None, sort: Sort | None, limit: int) -> Any:
-        batch = {"batch_size": _ONE_BATCH} if raw is not self._raw else {}
-        return raw.find(where, _projection(fields), sort=list(sort) if sort else None, limit=limit, **batch)
-
     async def _ensure(self, index: Index) -> None:
         keys = [(field, 1) for field in index.keys]
         try:
@@ -226,6 +228,10 @@ class Collection:
 
     async def _run(self, what: str, operation: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
         return await self._bound.run(f"{self.name}: {what}", operation, seconds=seconds)
+
+
+def _cursor(raw: Any, where: Where, fields: Sequence[str] | None, sort: Sort | None, limit: int, **options: Any) -> Any:
+    return raw.find(where, _projection(fields), sort=list(sort) if sort else None, limit=limit, **options)
 
 
 def _projection(fields: Sequence[str] | None) -> dict[str, int] | None:

@@ -21,8 +21,19 @@ A_DAY = 86_400
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 NAMES = {
-    "kernels": {"_id_", "slot", "user_slot", "idempotency", "history", "phase_activity", "owner", "host", "machine"},
+    "kernels": {
+        "_id_",
+        "slot",
+        "user_slot",
+        "idempotency",
+        "history",
+        "phase_activity",
+        "owner_phase",
+        "host",
+        "machine",
+    },
     "sessions": {"_id_", "user_path_type", "kernel"},
+    "events": {"_id_", "history", "kernel_at"},
 }
 
 
@@ -128,7 +139,7 @@ QUERIES = [
                 {"host.machine": "m", "host.name": "n", "host.boot": {"$ne": "b"}, "phase": dict(LIVE_FILTER)},
             ]
         },
-        {"_id_", "owner", "phase_activity", "host", "machine"},
+        {"_id_", "owner_phase", "phase_activity", "host", "machine"},
     ),
     ("sessions", {"username": "ann", "path": "a", "type": "notebook"}, {"user_path_type"}),
     ("sessions", {"kernel_id": "k1"}, {"kernel"}),

@@ -275,3 +275,36 @@ async def test_a_replica_that_goes_leaves_the_others_and_the_ended_alone(kernels
         await kernels.insert(record)
     await kernels.release("r1", now=LATER)
     assert [await stored(kernels, record.kernel_id) for record in others] == others
+
+
+async def test_a_takeover_of_the_lead_outdates_what_was_read_of_live_kernels(kernels: KernelStore) -> None:
+    await kernels.insert(running_kernel("k1", activity_seq=7))
+    await kernels.insert(ended_kernel("k2", activity_seq=7))
+    await kernels.outdate_reads()
+    assert [(await stored(kernels, each)).activity_seq for each in ("k1", "k2")] == [8, 7]
+
+
+async def test_running_kernels_of_nobody_who_attends_are_found_and_all_acts(kernels: KernelStore) -> None:
+    await kernels.insert(running_kernel("attended", owner="r1"))
+    await kernels.insert(running_kernel("orphan", owner="dead"))
+    await kernels.insert(running_kernel("released", owner=None))
+    await kernels.insert(queued_kernel("act"))
+    await kernels.insert(ended_kernel("ended"))
+    found = await kernels.unattended(["r1", "r2"], limit=10)
+    assert {notice.kernel_id for notice in found} == {"orphan", "released", "act"}
+
+
+async def test_running_kernels_are_counted_by_owner(kernels: KernelStore) -> None:
+    for kernel_id, owner in (("k1", "r1"), ("k2", "r1"), ("k3", "r2"), ("k4", None)):
+        await kernels.insert(running_kernel(kernel_id, owner=owner))
+    await kernels.insert(ended_kernel("k5"))
+    assert await kernels.owned() == {"r1": 2, "r2": 1}
+
+
+async def test_counts_that_are_dropped_count_as_activity(kernels: KernelStore) -> None:
+    await kernels.insert(running_kernel("k1", connections={"dead": ConnectionCount(count=1, n=4)}))
+    await kernels.insert(running_kernel("k2", connections={"dead": ConnectionCount(count=0, n=4)}))
+    await kernels.drop_connections("dead", now=LATER)
+    left, idle = await stored(kernels, "k1"), await stored(kernels, "k2")
+    assert (left.connections, left.last_activity, left.activity_seq) == ({}, LATER, 1)
+    assert (idle.last_activity, idle.activity_seq) == (NOW, 0)

@@ -120,3 +120,30 @@ async def test_a_newer_replicas_fields_survive_a_beat(database: Database, replic
     stored = await collection.find_one({"_id": "r1"})
     assert stored is not None
     assert (stored["mood"], stored["schema"]) == ("good", 99)
+
+
+async def test_declared_dead_by_its_unchanged_beat_it_beats_no_more(replicas: ReplicaStore) -> None:
+    await replicas.register(RECORD)
+    await replicas.declare_dead("r1", 0)
+    with pytest.raises(StaleWrite):
+        await replicas.beat("r1", 0, state=ReplicaState.READY, load=0)
+
+
+async def test_who_has_beaten_since_is_not_declared_dead(replicas: ReplicaStore) -> None:
+    await replicas.register(RECORD)
+    await replicas.beat("r1", 0, state=ReplicaState.READY, load=0)
+    with pytest.raises(StaleWrite):
+        await replicas.declare_dead("r1", 0)
+
+
+async def test_only_the_dead_that_are_cleared_and_long_gone_are_forgotten(replicas: ReplicaStore) -> None:
+    for replica_id in ("live", "dead", "cleared"):
+        registered = await replicas.register(replace(RECORD, replica_id=replica_id))
+        await replicas.clear(replica_id)  # means nothing while it lives
+    for replica_id in ("dead", "cleared"):
+        await replicas.declare_dead(replica_id, 0)
+    await replicas.clear("cleared")
+    assert registered.beat_at is not None
+    assert await replicas.forget(before=registered.beat_at - timedelta(hours=1)) == 0
+    assert await replicas.forget(before=registered.beat_at + timedelta(hours=1)) == 1
+    assert {record.replica_id for record in await replicas.list_all()} == {"live", "dead"}

@@ -300,11 +300,11 @@ async def test_an_end_frees_the_slots_in_the_same_write(kernels: KernelStore) ->
 @pytest.mark.parametrize("owner", [None, "dead"])
 async def test_an_orphan_is_adopted_once(kernels: KernelStore, owner: str | None) -> None:
     record = await put(kernels, running_kernel(owner=owner))
-    adopted = await kernels.apply(steps.adopt(record, replica="r2"))
+    adopted = await kernels.apply(steps.adopt(record, replica="r2", now=LATER))
     assert (adopted.owner, adopted.execution_state) == ("r2", "unknown")
     assert adopted.activity_seq > record.activity_seq
     with pytest.raises(StaleWrite):
-        await kernels.apply(steps.adopt(record, replica="r3"))
+        await kernels.apply(steps.adopt(record, replica="r3", now=LATER))
 
 
 async def test_an_opened_connection_is_activity_and_stops_a_cull_read_before(kernels: KernelStore) -> None:
@@ -357,7 +357,7 @@ async def test_a_phase_of_a_newer_replica_is_untouchable(kernels: KernelStore) -
         steps.claim_stop("k1", act=act("stop")),
         steps.claim_restart(record, act=act("again"), now=LATER),
         steps.want_stopped("k1"),
-        steps.adopt(record, replica="r2"),
+        steps.adopt(record, replica="r2", now=LATER),
         steps.end_dead(record, owner="r1", reason="died", now=LATER),
         restarting_dead(record),
     ):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -87,7 +88,7 @@ def with_two(test: Test) -> None:
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
-            server = f"election-{id(stack)}"
+            server = f"election-{uuid4().hex}"
             keys = {"sealing_keys": ["A" * 43 + "="], "operation_timeout": 0.5}
             stores = [await stack.enter_async_context(mock_store(server, **keys)) for _ in range(2)]
             a, b = (Candidate(name, store) for name, store in zip("ab", stores, strict=True))

@@ -205,7 +205,7 @@ async def test_who_loses_to_a_requested_restart_restarts_nothing(owner: Owner, d
 async def test_who_is_not_the_owner_any_more_restarts_nothing(owner: Owner, deployment: Deployment) -> None:
     record = await owner.own()
     other = await deployment.replica()
-    await other.store.kernels.apply(steps.adopt(record, replica=other.membership.replica_id))
+    await other.store.kernels.apply(steps.adopt(record, replica=other.membership.replica_id, now=record.last_activity))
     await owner.sees_dead(record)
     assert owner.restarted == []
     assert (await owner.stored()).phase == "running"

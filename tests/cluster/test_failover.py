@@ -1,0 +1,93 @@
+"""A replica that dies: what it owned is watched by another, soon, and without anybody asking for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.cluster import light_kernels
+from tests.cluster.conftest import MakeCluster
+from tests.cluster.light_kernels import LIGHT
+from tests.cluster.replicas import Cluster
+from tests.cluster.rest import Rest
+from tests.cluster.waiting import eventually
+
+KERNELS = 6
+
+
+@pytest.fixture
+def three(make_cluster: MakeCluster) -> Cluster:
+    cluster = make_cluster(**light_kernels.SETTINGS)
+    light_kernels.install(cluster)
+    cluster.start(3)
+    return cluster
+
+
+def owners(cluster: Cluster) -> list[str]:
+    return [document["owner"]["replica"] for document in cluster.documents("kernels", {"phase": "running"})]
+
+
+def live(cluster: Cluster) -> set[str]:
+    return {document["_id"] for document in cluster.documents("replicas") if document["state"] == "ready"}
+
+
+async def leader(cluster: Cluster) -> int:
+    """Which of the replicas leads."""
+
+    def holder() -> str | None:
+        urls = {document["_id"]: document["url"] for document in cluster.documents("replicas")}
+        return next((urls[lease["holder"]] for lease in cluster.documents("leases") if lease.get("holder")), None)
+
+    url = await eventually(holder, "somebody leads")
+    return [replica.url for replica in cluster.replicas].index(url)
+
+
+@pytest.mark.parametrize("victim", ["the leader", "another"])
+async def test_a_dead_ones_kernels_get_live_owners_that_watch_them(three: Cluster, victim: str) -> None:
+    first = await leader(three)
+    killed = first if victim == "the leader" else (first + 1) % 3
+    async with Rest(three.urls, three.token) as rest:
+        kernel_ids = [await rest.start(on=killed, name=LIGHT) for _ in range(KERNELS)]
+        gone = three.documents("kernels", {"_id": kernel_ids[0]})[0]["owner"]["replica"]
+        three.replicas[killed].kill()
+        await eventually(lambda: gone not in owners(three), "all have another owner")
+        assert len(owners(three)) == KERNELS
+        assert set(owners(three)) <= live(three)
+        assert max(Counter(owners(three)).values()) < KERNELS
+        # Its new owner sees it die, and restarts it.
+        (process,) = three.kernel_processes(kernel_ids[0])
+        os.kill(process.pid, signal.SIGKILL)
+        await eventually(
+            lambda: (
+                three.document(kernel_ids[0])["generation"] == 2 and three.document(kernel_ids[0])["phase"] == "running"
+            ),
+            "it is restarted",
+        )
+
+
+async def test_an_idle_kernel_of_a_dead_one_is_idle_again_when_it_was_asked(three: Cluster) -> None:
+    first = await leader(three)
+    async with Rest(three.urls, three.token) as rest:
+        kernel_id = await rest.start(on=first, name=LIGHT)
+        before = three.document(kernel_id)
+        three.replicas[first].kill()
+        await eventually(lambda: three.document(kernel_id)["owner"] != before["owner"], "it has another owner")
+        await eventually(lambda: three.document(kernel_id)["execution_state"] == "idle", "it is idle")
+        assert three.document(kernel_id)["last_activity"] == before["last_activity"]
+
+
+async def test_a_paused_replica_comes_back_under_a_new_id_and_serves(three: Cluster) -> None:
+    first = await leader(three)
+    async with Rest(three.urls, three.token) as rest:
+        kernel_id = await rest.start(on=first, name=LIGHT)
+        former = three.document(kernel_id)["owner"]["replica"]
+        os.kill(three.replicas[first].pid, signal.SIGSTOP)
+        await eventually(lambda: three.document(kernel_id)["owner"]["replica"] != former, "it has another owner")
+        os.kill(three.replicas[first].pid, signal.SIGCONT)
+        await eventually(lambda: "it goes on as" in three.replicas[first].log, "it has noticed")
+        await eventually(lambda: len(live(three)) == 3, "it is back")
+        assert former not in live(three)
+        assert await rest.get(f"/api/kernels/{kernel_id}", on=first)

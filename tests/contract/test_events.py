@@ -1,0 +1,52 @@
+"""What the store of events promises, over mongomock and over a real server by both drivers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from persistence.documents import EventKind, EventRecord
+from persistence.driver import Database
+from persistence.events import EventStore
+from tests.records import NOW
+
+CULLED = EventRecord(
+    event_id="k1 1 culled",
+    kind=EventKind.CULLED.value,
+    at=NOW,
+    replica="r1",
+    kernel_id="k1",
+    username="ann",
+    reason="idle",
+    details={"idle_seconds": 61.5, "term": 3},
+)
+
+
+@pytest.fixture
+def events(database: Database) -> EventStore:
+    return EventStore(database)
+
+
+async def test_what_was_told_is_read_as_it_was_told(events: EventStore) -> None:
+    assert await events.tell(CULLED)
+    assert await events.newest() == [CULLED]
+
+
+async def test_what_is_told_again_is_there_once_and_as_it_was_first(events: EventStore) -> None:
+    await events.tell(CULLED)
+    assert not await events.tell(replace(CULLED, replica="r2"))
+    assert await events.newest() == [CULLED]
+
+
+async def test_the_newest_come_first_and_at_most_as_many_as_wanted(events: EventStore) -> None:
+    for n in range(5):
+        await events.tell(replace(CULLED, event_id=f"e{n}", at=NOW + timedelta(seconds=n)))
+    assert [event.event_id for event in await events.newest(limit=2)] == ["e4", "e3"]
+
+
+async def test_those_of_one_kernel_are_found(events: EventStore) -> None:
+    await events.tell(CULLED)
+    await events.tell(replace(CULLED, event_id="other", kernel_id="k2"))
+    assert [event.event_id for event in await events.newest("k2")] == ["other"]
