@@ -7,6 +7,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from persistence import clock
+
 T = TypeVar("T")
 
 
@@ -43,7 +45,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def pass_time(self, seconds: float) -> None:
         """Let everything happen that happens within so many seconds."""
-        self.run_until_complete(_sleep(seconds))
+        self.run_until_complete(clock.sleep(seconds))
 
     def finish(self) -> None:
         """End all tasks, and the loop."""
@@ -54,10 +56,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self.run_until_complete(self.shutdown_asyncgens())
         self.close()
-
-
-async def _sleep(seconds: float) -> None:
-    await asyncio.sleep(seconds)  # noqa: TID251 - it is the test that lets time pass
 
 
 def run_virtually(work: Coroutine[Any, Any, T]) -> T:
