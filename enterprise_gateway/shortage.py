@@ -9,14 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import resource
-from pathlib import Path
 
 WORK_DESCRIPTORS = 64
 """Left free by whatever is new, for what is at work: launches, connections to the database and to kernels."""
 ANSWER_DESCRIPTORS = 16
 """Left free by connections, for the answers to them."""
-DISK_BYTES = 1 << 20
-DISK_FILES = 16
 
 _FEW_DESCRIPTORS = 256  # allowed in all: below, a part of the above is left free
 
@@ -58,16 +55,3 @@ def descriptors_are_short(reserve: int) -> bool:
         for descriptor in opened:
             os.close(descriptor)
     return False
-
-
-def disk_is_short(folder: Path) -> bool:
-    """Say whether this process could not write a few files there. Blocks.
-
-    Raises:
-        OSError: The folder can't be looked at.
-    """
-    found = os.statvfs(folder)
-    if not found.f_blocks:
-        return False  # a file system that does not count
-    blocks, files = (found.f_bfree, found.f_ffree) if os.geteuid() == 0 else (found.f_bavail, found.f_favail)
-    return blocks * found.f_frsize < DISK_BYTES or (found.f_files > 0 and files < DISK_FILES)

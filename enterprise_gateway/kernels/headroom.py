@@ -10,7 +10,8 @@ import asyncio
 from pathlib import Path
 
 from enterprise_gateway.errors import no_room
-from enterprise_gateway.shortage import WORK_DESCRIPTORS, descriptors_are_short, disk_is_short
+from enterprise_gateway.shortage import WORK_DESCRIPTORS, descriptors_are_short
+from persistence import disk
 
 
 class Headroom:
@@ -42,5 +43,5 @@ class Headroom:
             GatewayError: 503, they have not.
         """
         self.check_for_client()
-        if await asyncio.to_thread(disk_is_short, self._runtime_dir):
+        if await asyncio.to_thread(disk.is_short, self._runtime_dir):
             raise no_room(f"The disk with the kernels' directory {self._runtime_dir} is full.")

@@ -15,7 +15,7 @@ _LINES_TOLD = 3
 _LONGEST_LINE = 400
 
 _NEEDS_OTHER_VERSION = 62  # mongod's exit code
-_FULL = ("No space left on device", "Disk quota exceeded", '"error":28,')
+_FULL = ("No space left on device", "Disk quota exceeded", '"error":28,', "Writing to log file failed")
 _OTHER_VERSION = ("UPGRADE PROBLEM", "unsupported WiredTiger file version", "wiredTiger release compatibility")
 _IN_USE = ("DBPathInUse",)
 

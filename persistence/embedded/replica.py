@@ -7,7 +7,7 @@ from logging import Logger, LoggerAdapter
 from pathlib import Path
 from typing import Any
 
-from persistence import clock
+from persistence import clock, disk
 from persistence.embedded.errors import MongodFailed
 from persistence.embedded.layout import Layout, uri_of
 from persistence.embedded.locks import FileLock
@@ -20,6 +20,7 @@ _JOIN_PAUSE_SECONDS = 0.05
 _SUCCESSION_PAUSE_SECONDS = 0.5
 _ELSEWHERE_SECONDS = 10.0  # a supervisor writes where it is within one
 _STABLE_SECONDS = 60.0
+_ROOM_PAUSE_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -134,6 +135,7 @@ class EmbeddedMongod:
             began = clock.monotonic()
             try:
                 if process is None:
+                    await self._wait_for_room()
                     process, socket = await self._server.ensure(alone=False)
                 account = await self._server.watch(process, socket)
                 self._log.error("%s. Starting it again", account)
@@ -144,6 +146,16 @@ class EmbeddedMongod:
                 process = None
             failures = 0 if clock.monotonic() - began > _STABLE_SECONDS else failures + 1
             await clock.sleep(_pause_seconds(failures))
+
+    async def _wait_for_room(self) -> None:
+        """On a full disk mongod would end at once, and the pauses between its starts would grow."""
+        if await self._disk_is_short():
+            self._log.error("The disk of %s is full: mongod is started when there is room", self._layout.data_dir)
+        while await self._disk_is_short():
+            await clock.sleep(_ROOM_PAUSE_SECONDS)
+
+    async def _disk_is_short(self) -> bool:
+        return await self._off_loop(disk.is_short, self._layout.data_dir)
 
     async def _leave(self) -> None:
         """Give up both locks; stop mongod if nobody else holds the one of its users."""

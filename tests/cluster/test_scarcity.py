@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import pymongo
 import pytest
+from pymongo.errors import PyMongoError
 from tornado.httpclient import HTTPError
 
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_socket import KernelSocket
+from tests.cluster.outages import known_away, known_back
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
@@ -223,6 +229,49 @@ async def test_on_a_full_disk_a_kernel_is_shut_down_and_its_room_given_back(
     with small.full():
         await rest.delete(f"/api/kernels/{kernel_id}")
         assert traces(cluster) == ([], [], [])
+
+
+@pytest.fixture
+def with_database(make_cluster: MakeCluster) -> Iterator[tuple[Cluster, SmallDisk]]:
+    """A cluster whose private database is on a small disk."""
+    require("tmpfs")
+    cluster = make_cluster(embedded=True)
+    data = cluster.folder / ".local/share/enterprise-gateway"
+    data.mkdir(parents=True)
+    disk = SmallDisk(data, megabytes=160)
+    try:
+        yield cluster, disk
+    finally:
+        disk.unmount()
+
+
+def write_until_it_fails(data: Path) -> None:
+    """Write to the private mongod, which ends itself when it has no room for its journal."""
+    socket_path = json.loads((data / "mongod.json").read_text())["socket"]
+    uri = f"mongodb://{quote(socket_path, safe='')}/?directConnection=true&serverSelectionTimeoutMS=2000"
+    with pymongo.MongoClient[dict[str, Any]](uri) as client, contextlib.suppress(PyMongoError):
+        while True:
+            client["other"]["things"].insert_one({"text": "x" * 1_000_000})
+
+
+@pytest.mark.tmpfs
+@pytest.mark.mongod
+async def test_a_private_database_on_a_full_disk_is_away_and_comes_back_when_there_is_room(
+    with_database: tuple[Cluster, SmallDisk],
+) -> None:
+    cluster, small = with_database
+    (replica,) = cluster.start()
+    async with Rest(cluster.urls, cluster.token) as rest:
+        kernel_id = await rest.start()
+        async with await in_use(rest, kernel_id) as opened:
+            with small.full(but=2_000_000):
+                await asyncio.to_thread(write_until_it_fails, small.folder)
+                await known_away(rest)
+                await eventually(lambda: "is full: mongod is started when there is room" in replica.log, "it is told")
+                assert (await opened.execute("x = 7")).reply["status"] == "ok"
+            await known_back(rest)
+        assert await rest.listed() == {kernel_id}
+        assert await rest.run(kernel_id, "print(x)") == "7"
 
 
 @pytest.mark.tmpfs

@@ -6,13 +6,11 @@ import errno
 import os
 import resource
 from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import zmq
 
-from enterprise_gateway.shortage import descriptors_are_short, disk_is_short, shortage
+from enterprise_gateway.shortage import descriptors_are_short, shortage
 
 
 @pytest.mark.parametrize(
@@ -55,20 +53,3 @@ def test_descriptors_are_short_where_fewer_are_free_than_are_wanted(few_descript
     for descriptor in taken:
         os.close(descriptor)
     assert len(os.listdir("/proc/self/fd")) == opened
-
-
-@pytest.mark.parametrize(
-    ("blocks", "files", "short"), [(1000, 1000, False), (10, 1000, True), (1000, 3, True), (0, 0, True)]
-)
-def test_a_disk_is_short_of_blocks_or_of_files(
-    monkeypatch: pytest.MonkeyPatch, blocks: int, files: int, short: bool
-) -> None:
-    found = SimpleNamespace(
-        f_frsize=4096, f_blocks=9999, f_files=9999, f_bfree=blocks, f_bavail=blocks, f_ffree=files, f_favail=files
-    )
-    monkeypatch.setattr(os, "statvfs", lambda folder: found)
-    assert disk_is_short(Path("/")) is short
-
-
-def test_a_file_system_that_does_not_count_is_not_short() -> None:
-    assert not disk_is_short(Path("/proc"))

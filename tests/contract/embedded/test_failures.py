@@ -29,6 +29,7 @@ async def test_without_a_mongod_the_error_says_how_to_get_one(
     [
         ('{"s":"E","msg":"WiredTiger error message","attr":{"error":28,"message":"write"}}', 14, "its disk is full"),
         ('{"s":"F","msg":"x","attr":{"error":"No space left on device"}}', 100, "its disk is full"),
+        ("Writing to log file failed, aborting application", 1, "its disk is full"),
         ('{"s":"F","msg":"UPGRADE PROBLEM","attr":{"error":"BadValue"}}', 62, "another version of MongoDB"),
         ('{"s":"E","msg":"end","attr":{"error":"DBPathInUse: locked"}}', 100, "another mongod uses its data"),
         ('{"s":"E","msg":"Cannot bind","attr":{"error":"odd"}}', 48, "ends with: Cannot bind: odd"),
