@@ -128,6 +128,7 @@ class Election:
             term.end()
             keeper.cancel()
             await asyncio.wait({keeper})
+            self._log.info("This replica leads no more: term %s has ended", term.number)
             await self._release(term)
 
     async def _acquire(self) -> Term:
@@ -187,7 +188,6 @@ class Election:
             renewing.cancel()
             await asyncio.wait({renewing})
         term.end()
-        self._log.warning("This replica leads no more: term %s has ended", term.number)
         guard.fire()
 
     async def _renew_for_ever(self, term: Term) -> None:

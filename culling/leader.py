@@ -1,16 +1,20 @@
 """What a leader does, again and again, for as long as it leads: tidies up after the dead, and culls.
 
-Guaranteed: a pass that fails is logged and made good by the next; without the right to lead nothing is begun.
+Guaranteed: a pass that fails is logged and made good by the next; without the right to lead nothing is begun; nothing
+is culled before everybody has had the time to write what he saw, at the beginning of a term and after each failure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from logging import Logger, LoggerAdapter
 from typing import Any
 
+from culling.culler import Culler
 from culling.election import Election, LeadershipLost, Term
 from culling.janitor import Janitor
 from culling.membership import Membership
+from culling.settling import Settling
 from persistence import clock
 from persistence.errors import PersistenceError
 
@@ -22,16 +26,34 @@ class Leader:
         election: Where it stands.
         membership: Of this replica.
         janitor: Tidies up, with each renew interval.
-        log: Gets a line for each pass that has done something.
+        culler: Culls, with each interval of its own; None: nothing is to be culled.
+        cull_interval_seconds: That interval.
+        settling: The culler's, started anew here.
+        log: Gets a line for each pass.
+        boottime: The clock of the interval, for tests.
     """
 
     def __init__(
-        self, election: Election, membership: Membership, janitor: Janitor, *, log: Logger | LoggerAdapter[Any]
+        self,
+        election: Election,
+        membership: Membership,
+        janitor: Janitor,
+        culler: Culler | None,
+        *,
+        cull_interval_seconds: float,
+        settling: Settling,
+        log: Logger | LoggerAdapter[Any],
+        boottime: Callable[[], float] = clock.boottime,
     ) -> None:
         self._election = election
         self._membership = membership
         self._janitor = janitor
+        self._culler = culler
+        self._cull_interval_seconds = cull_interval_seconds
+        self._settling = settling
         self._log = log
+        self._boottime = boottime
+        self._differing: set[str] = set()
 
     async def lead_for_ever(self) -> None:
         """Stand, lead, stand again. Cancelled, it gives the lead back."""
@@ -42,18 +64,53 @@ class Leader:
             except LeadershipLost:
                 continue
 
+    def distrust(self) -> None:
+        """The database was away: what is in it may be behind what replicas know."""
+        self._settling.restart()
+
     async def _lead(self, term: Term) -> None:
+        self.distrust()
+        due = self._due_in(0.0)
         while not term.over and may_lead(self._membership):
             try:
-                await self._pass(term)
+                await self._tidy(term)
+                if due.passed and await self._cull(term):
+                    due = self._due_in(self._cull_interval_seconds)
             except PersistenceError as error:
+                self.distrust()
                 self._log.info("The leader's pass was cut short: %s", error)
             await clock.sleep(self._membership.timings.renew_interval_seconds)
 
-    async def _pass(self, term: Term) -> None:
+    async def _tidy(self, term: Term) -> None:
         done = await self._janitor.tidy(term)
+        self._settling.settled(self._membership.replicas)
+        self._tell_differences()
         if done.anything:
             self._log.info("Term %s: %s", term.number, done)
+
+    async def _cull(self, term: Term) -> bool:
+        """Make a pass; False where it has to be made again soon."""
+        if self._culler is None:
+            return True
+        done = await self._culler.cull(term)
+        log = self._log.info if done.settled else self._log.debug
+        log("Term %s: %s", term.number, done)
+        return done.settled
+
+    def _tell_differences(self) -> None:
+        own = self._membership.record
+        for record in self._membership.replicas:
+            differs = record.culling != own.culling and self._membership.live(record.replica_id) is True
+            if differs and record.replica_id not in self._differing:
+                self._differing.add(record.replica_id)
+                self._log.warning(
+                    "Replica %s at %s has other settings of culling; those of this one hold, as long as it leads",
+                    record.replica_id,
+                    record.url,
+                )
+
+    def _due_in(self, seconds: float) -> clock.Deadline:
+        return clock.Deadline(seconds, now=self._boottime)
 
 
 def may_lead(membership: Membership) -> bool:

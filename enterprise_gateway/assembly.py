@@ -13,12 +13,16 @@ from jupyter_client.kernelspec import KernelSpecManager
 from tornado.httpserver import HTTPServer
 from traitlets.config import Application
 
+from culling.culler import Culler
 from culling.election import Election
 from culling.janitor import Janitor
 from culling.leader import Leader, may_lead
 from culling.membership import Membership
+from culling.policy import NEVER
+from culling.settling import Settling
 from enterprise_gateway import __version__, server
 from enterprise_gateway.authorization import UserPolicy, make_authorizer
+from enterprise_gateway.config.cull_rules import cull_rules
 from enterprise_gateway.config.environment import Environment
 from enterprise_gateway.config.settings import GatewayTraits
 from enterprise_gateway.config.timings import membership_timings
@@ -30,6 +34,7 @@ from enterprise_gateway.handlers.services import GatewayServices
 from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.acts import Acts
 from enterprise_gateway.kernels.admission import Admission
+from enterprise_gateway.kernels.culled import CulledStops
 from enterprise_gateway.kernels.deaths import Deaths
 from enterprise_gateway.kernels.flushing import Flusher
 from enterprise_gateway.kernels.held import HeldKernel
@@ -115,6 +120,7 @@ class Builder:
             host=self._host.to_doc(),
             version=__version__,
             timings=membership_timings(settings, operation_timeout_seconds=self._store.operation_timeout),
+            culling=cull_rules(settings).digest,
             log=self._log,
         )
 
@@ -142,7 +148,7 @@ class Builder:
                 shutdown=kernels.shutdown,
             ),
             ownership=ownership,
-            leader=self._leader(membership, undone),
+            leader=self._leader(membership, undone, CulledStops(parts, StopActs(parts))),
             rhythm=self._rhythm(),
             log=self._log,
         )
@@ -209,7 +215,8 @@ class Builder:
         )
         return kernels, specs, takeover
 
-    def _leader(self, membership: Membership, undone: Undone) -> Leader:
+    def _leader(self, membership: Membership, undone: Undone, stops: CulledStops) -> Leader:
+        rules, settling = cull_rules(self._settings), Settling()
         election = Election(
             self._store,
             holder=lambda: membership.replica_id,
@@ -224,7 +231,19 @@ class Builder:
             lost_host_timeout_seconds=self._settings.lost_host_timeout,
             log=self._log,
         )
-        return Leader(election, membership, janitor, log=self._log)
+        culler = Culler(self._store, membership, stops, rules=rules, settling=settling, log=self._log)
+        culls = rules.shortest_timeout_seconds is not None or rules.max_lifetime_seconds > NEVER
+        leader = Leader(
+            election,
+            membership,
+            janitor,
+            culler if culls else None,
+            cull_interval_seconds=rules.interval_seconds,
+            settling=settling,
+            log=self._log,
+        )
+        self._store.database.on_return(leader.distrust)
+        return leader
 
     def _sweep(self, parts: KernelParts) -> Sweep:
         return Sweep(
@@ -274,6 +293,7 @@ class Builder:
             inherited=self._environment.inherited(settings.inherited_envs),
             home=process_home(),
             mirror_working_dirs=self._store.embedded if mirror is None else mirror,
+            own_cull_timeout=settings.cull_own_timeout,
         )
 
     def _relay_options(self) -> RelayOptions:

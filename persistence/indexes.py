@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from persistence import events, kernels, sessions
 from persistence.driver import Database, Index
+from persistence.phases import Phase
 
 
 async def ensure_indexes(database: Database, *, history_seconds: int) -> None:
@@ -37,7 +38,8 @@ def _kernels(history_seconds: int) -> list[Index]:
         _unique_string("idempotency", ("username", "request.key")),
         Index(name="history", keys=("ended_at",), expire_after_seconds=history_seconds),
         # Lists of what is live, and the culler's of what is idle.
-        Index(name="phase_activity", keys=("phase", "last_activity")),
+        Index(name="idle", keys=("phase", "last_activity", "_id")),
+        Index(name="lived", keys=("created_at",), partial={"phase": Phase.RUNNING.value}),
         # Also for the janitor's search of what runs and has no owner among the living: ended ones have none at all.
         Index(name="owner_phase", keys=("owner.replica", "phase")),
         Index(name="host", keys=("host.id",)),

@@ -14,11 +14,20 @@ from typing import Literal
 
 from persistence import faults, flush
 from persistence.coalesce import SharedQuery
-from persistence.documents import Document, HostDoc, KernelListing, KernelNotice, KernelRecord, Step, instant_rounded_up
+from persistence.documents import (
+    Document,
+    HostDoc,
+    KernelCandidate,
+    KernelListing,
+    KernelNotice,
+    KernelRecord,
+    Step,
+    instant_rounded_up,
+)
 from persistence.driver import Database
 from persistence.errors import PersistenceError, StaleWrite, StoreUnavailable
 from persistence.flush import ActivityEntry
-from persistence.phases import AT_WORK, LIVE_FILTER, Phase
+from persistence.phases import AT_WORK, LIVE_FILTER, Phase, Target
 from persistence.reads import SureReads
 
 __all__ = ["COLLECTION", "ActivityEntry", "KernelStore", "SlotField"]
@@ -26,6 +35,8 @@ __all__ = ["COLLECTION", "ActivityEntry", "KernelStore", "SlotField"]
 COLLECTION = "kernels"
 
 _log = logging.getLogger(__name__)
+
+_WANTED: Document = {"phase": Phase.RUNNING.value, "target": Target.RUNNING.value}
 
 SlotField = Literal["slot", "user_slot"]
 
@@ -166,6 +177,35 @@ class KernelStore:
         """Count the running kernels of each owner."""
         running = await self._kernels.find({"phase": Phase.RUNNING.value}, ("owner.replica",))
         return Counter(document["owner"]["replica"] for document in running if document.get("owner"))
+
+    async def idle_since(
+        self, before: datetime, *, after: KernelCandidate | None = None, limit: int
+    ) -> list[KernelCandidate]:
+        """Find running kernels without activity since a time, the longest idle first.
+
+        Args:
+            before: That time.
+            after: The last one of the page before; None: from the beginning.
+            limit: At most so many.
+        """
+        where: Document = {**_WANTED, "last_activity": {"$lte": before}}
+        if after is not None:
+            where["last_activity"]["$gte"] = after.last_activity
+            where["$or"] = [{"last_activity": {"$gt": after.last_activity}}, {"_id": {"$gt": after.kernel_id}}]
+        return await self._candidates(where, sort=("last_activity", "_id"), limit=limit, hint="idle")
+
+    async def older_than(self, before: datetime, *, limit: int) -> list[KernelCandidate]:
+        """Find running kernels that were created before a time, the oldest first, at most so many."""
+        where = {**_WANTED, "created_at": {"$lte": before}}
+        return await self._candidates(where, sort=("created_at",), limit=limit, hint="lived")
+
+    async def _candidates(
+        self, where: Document, *, sort: Sequence[str], limit: int, hint: str
+    ) -> list[KernelCandidate]:
+        found = await self._kernels.find(
+            where, KernelCandidate.FIELDS, sort=[(field, 1) for field in sort], limit=limit, hint=hint
+        )
+        return [KernelCandidate.from_document(document) for document in found]
 
     async def outdate_reads(self) -> None:
         """Raise `activity_seq` of all live kernels: no claim that rests on what was read of one before matches it."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from persistence.documents import Act, HostDoc, KernelNotice, KernelRecord, Step, packed
+from persistence.documents import Act, HostDoc, KernelCandidate, KernelNotice, KernelRecord, Step, packed
 from persistence.phases import Phase, Target, sources
 
 _STARTING = (Phase.LAUNCHING.value, Phase.RESTARTING.value)
@@ -207,6 +207,26 @@ def claim_stop(kernel_id: str, *, act: Act) -> Step:
     """A DELETE of a running kernel: one compare-and-set claims it and sets the target for good."""
     values = {"phase": Phase.STOPPING.value, "target": Target.STOPPED.value, "act": act.to_document()}
     return _step("claim stop", kernel_id, _phase(Phase.RUNNING.value), set=values, inc=("activity_seq",))
+
+
+def claim_cull(kernel: KernelCandidate, *, act: Act | None, reason: str) -> Step:
+    """Claim a kernel that was idle for too long: stale as soon as anything of it was acknowledged since it was read.
+
+    Args:
+        kernel: As it was read.
+        act: Of the replica that ends it; None: its owner, who alone can reach it, sees the target and does.
+        reason: Why, in words.
+    """
+    where = {
+        **_phase(Phase.RUNNING.value),
+        "target": Target.RUNNING.value,
+        "generation": kernel.generation,
+        "activity_seq": kernel.activity_seq,
+    }
+    values: dict[str, Any] = {"target": Target.STOPPED.value, "reason": reason, "restarts": 0}
+    if act is not None:
+        values |= {"phase": Phase.STOPPING.value, "act": act.to_document()}
+    return _step("claim cull", kernel.kernel_id, where, set=values, inc=("activity_seq",))
 
 
 def want_stopped(kernel_id: str) -> Step:

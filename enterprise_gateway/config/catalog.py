@@ -9,6 +9,7 @@ from typing import Any
 
 from traitlets import Bool, Enum, Float, HasTraits, Integer, List, TraitType, Type
 
+from enterprise_gateway.config.culling import CullingTraits
 from enterprise_gateway.config.deprecated import SUCCESSORS
 from enterprise_gateway.config.kernels import KernelTraits
 from enterprise_gateway.config.names import DATABASE_SECTION, DEPRECATED, SYNONYMS, UNSUPPORTED, Setting, variable
@@ -21,6 +22,7 @@ TOPICS: dict[str, type[HasTraits]] = {
     "Server": ServerTraits,
     "Security": SecurityTraits,
     "Kernels": KernelTraits,
+    "Culling": CullingTraits,
     "Replicas": ReplicaTraits,
 }
 

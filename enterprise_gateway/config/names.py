@@ -63,7 +63,6 @@ _NO_SSH = "kernels on other hosts by SSH do not exist here"
 _NO_YARN = "YARN and Conductor are not supported"
 _NO_CONTAINER = "kernels in containers are not supported by this version"
 _NO_LAUNCHER = "no kernel calls back to the gateway, so there is nothing to listen on or to poll"
-_NO_CULLING = "idle kernels are not culled by this version"
 _IN_DATABASE = "kernels are always kept in MongoDB: see EG_MONGODB_URI"
 
 # What EG 3.3 and its start script read and this gateway does not, with the reason. A name that ends in `_` is a family.
@@ -74,7 +73,6 @@ UNSUPPORTED = {
     "EG_AUTH_TYPE": _IN_DATABASE,
     "EG_AVAILABILITY_MODE": "every replica serves every kernel: there is no mode to choose",
     "EG_CONDUCTOR_ENDPOINT": _NO_YARN,
-    "EG_CULL_": _NO_CULLING,
     "EG_DEFAULT_KERNEL_SERVICE_ACCOUNT_NAME": _NO_CONTAINER,
     "EG_DOCKER_": _NO_CONTAINER,
     "EG_DYNAMIC_CONFIG_INTERVAL": "settings are read at start: restart the replicas one after the other, kernels stay",

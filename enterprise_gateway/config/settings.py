@@ -6,6 +6,7 @@ from typing import Any
 
 from traitlets import TraitType
 
+from enterprise_gateway.config.culling import CullingTraits
 from enterprise_gateway.config.deprecated import DeprecatedTraits
 from enterprise_gateway.config.kernels import KernelTraits
 from enterprise_gateway.config.replica import ReplicaTraits
@@ -15,7 +16,7 @@ from enterprise_gateway.config.server import ServerTraits
 APP_SECTION = "EnterpriseGatewayApp"
 
 
-class GatewayTraits(ServerTraits, SecurityTraits, KernelTraits, ReplicaTraits, DeprecatedTraits):
+class GatewayTraits(ServerTraits, SecurityTraits, KernelTraits, CullingTraits, ReplicaTraits, DeprecatedTraits):
     """The settings that the application has by name: `c.EnterpriseGatewayApp.<name>` in a config file."""
 
     @classmethod

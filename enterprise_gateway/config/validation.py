@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from enterprise_gateway.config.cull_rules import cull_rules
 from enterprise_gateway.config.security import SecurityTraits
 from enterprise_gateway.config.server import ServerTraits
 from enterprise_gateway.config.settings import GatewayTraits
@@ -18,6 +19,7 @@ def check_settings(settings: GatewayTraits, *, operation_timeout_seconds: float)
         ConfigurationError: One is broken; the message says which settings to change.
     """
     membership_timings(settings, operation_timeout_seconds=operation_timeout_seconds)
+    cull_rules(settings)
     check_connections(settings)
     check_address(settings)
     check_exposure(settings, settings)

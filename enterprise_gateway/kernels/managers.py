@@ -32,7 +32,7 @@ from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.sockets import Context
 from enterprise_gateway.shortage import shortage
 from persistence import faults, steps
-from persistence.documents import KernelNotice, KernelRecord, Step
+from persistence.documents import KernelCandidate, KernelNotice, KernelRecord, Step
 from persistence.errors import SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
 
@@ -110,7 +110,7 @@ class Managers:
         """Return the (filtered) env of the request that started the kernel."""
         return {str(key): str(value) for key, value in self._unseal(record, record.request.env).items()}
 
-    def reaches(self, kernel: KernelRecord | KernelNotice) -> bool:
+    def reaches(self, kernel: KernelRecord | KernelNotice | KernelCandidate) -> bool:
         """Can this replica reach the kernel?"""
         return kernel.host is None or kernel.host.id == self.host.id
 

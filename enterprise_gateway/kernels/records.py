@@ -27,6 +27,7 @@ class Wanted:
         spec: The kernelspec.
         env: What of the request's env may pass.
         timeout_seconds: How long the launch may take.
+        cull_timeout_seconds: How long the kernel wishes to be idle before it is culled, if it has a wish and may.
         deadline: The same from the request's arrival on.
     """
 
@@ -36,6 +37,7 @@ class Wanted:
     env: Mapping[str, str] = field(repr=False)
     timeout_seconds: float
     deadline: clock.Deadline
+    cull_timeout_seconds: float | None = None
 
 
 def new_record(wanted: Wanted, parts: KernelParts) -> KernelRecord:
@@ -68,6 +70,7 @@ def new_record(wanted: Wanted, parts: KernelParts) -> KernelRecord:
             deadline=now + timedelta(seconds=wanted.deadline.remaining_seconds),
             has_id=request.kernel_id is not None,
             launch_timeout_seconds=wanted.timeout_seconds,
+            cull_idle_timeout_seconds=wanted.cull_timeout_seconds,
         ),
         created_at=now,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enterprise_gateway.errors import bad_request
 
 LAUNCH_TIMEOUT_ENV = "KERNEL_LAUNCH_TIMEOUT"
+CULL_TIMEOUT_ENV = "KERNEL_CULL_IDLE_TIMEOUT"
 KERNEL_ID_ENV = "KERNEL_ID"
 MAX_LAUNCH_TIMEOUT_SECONDS = 3600.0
 
@@ -50,16 +51,30 @@ def launch_timeout_seconds(env: Mapping[str, str], default_seconds: float) -> fl
     Raises:
         GatewayError: 400, it is no positive number.
     """
-    text = env.get(LAUNCH_TIMEOUT_ENV)
+    seconds = _positive_seconds(env, LAUNCH_TIMEOUT_ENV)
+    return default_seconds if seconds is None else min(seconds, MAX_LAUNCH_TIMEOUT_SECONDS)
+
+
+def cull_timeout_seconds(env: Mapping[str, str]) -> float | None:
+    """Return how long the kernel wishes to be idle: the request's `KERNEL_CULL_IDLE_TIMEOUT`; None: no wish.
+
+    Raises:
+        GatewayError: 400, it is no positive number.
+    """
+    return _positive_seconds(env, CULL_TIMEOUT_ENV)
+
+
+def _positive_seconds(env: Mapping[str, str], name: str) -> float | None:
+    text = env.get(name)
     if text is None:
-        return default_seconds
+        return None
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        raise bad_request(f"{LAUNCH_TIMEOUT_ENV} must be a positive number of seconds, not {text[:40]!r}.")
-    return min(seconds, MAX_LAUNCH_TIMEOUT_SECONDS)
+        raise bad_request(f"{name} must be a positive number of seconds, not {text[:40]!r}.")
+    return seconds
 
 
 def stable_env(env: Mapping[str, str]) -> dict[str, str]:

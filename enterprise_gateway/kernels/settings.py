@@ -25,6 +25,7 @@ class KernelSettings:
         inherited: Those of the gateway's own variables that a kernel gets.
         home: The home directory of the gateway's user.
         mirror_working_dirs: May a request name its kernel's working directory?
+        own_cull_timeout: May a request say how long its kernel may be idle?
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -38,6 +39,7 @@ class KernelSettings:
     inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
     home: str = "/"
     mirror_working_dirs: bool = False
+    own_cull_timeout: bool = False
 
     @property
     def stop_limit_seconds(self) -> float:

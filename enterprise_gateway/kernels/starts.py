@@ -17,7 +17,7 @@ from enterprise_gateway.kernels.kernel_manager import refuse_process_proxies
 from enterprise_gateway.kernels.launch_env import filter_request_env
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.records import Wanted, new_record
-from enterprise_gateway.kernels.requests import StartRequest, launch_timeout_seconds, stable_env
+from enterprise_gateway.kernels.requests import StartRequest, cull_timeout_seconds, launch_timeout_seconds, stable_env
 from enterprise_gateway.kernels.slots import insert_within_limits
 from enterprise_gateway.kernels.starting import StartActs
 from enterprise_gateway.kernels.takeover import LEFT_UNDONE, Takeover
@@ -71,7 +71,15 @@ class Starts:
         env = filter_request_env(request.env, client_envs=self._parts.settings.client_envs)
         seconds = launch_timeout_seconds(env, self._parts.settings.launch_timeout_seconds)
         deadline = clock.Deadline(seconds, since=request.arrived_boottime)
-        return Wanted(request=request, name=name, spec=spec, env=env, timeout_seconds=seconds, deadline=deadline)
+        return Wanted(
+            request=request,
+            name=name,
+            spec=spec,
+            env=env,
+            timeout_seconds=seconds,
+            deadline=deadline,
+            cull_timeout_seconds=cull_timeout_seconds(env) if self._parts.settings.own_cull_timeout else None,
+        )
 
     async def _find_or_launch(self, wanted: Wanted, work: Work) -> KernelRecord:
         for _ in range(RACES):

@@ -34,18 +34,25 @@ class StopActs:
 
     async def _end_record(self, record: KernelRecord) -> None:
         now = self._parts.store.clock.latest_now()
+        reason = reason_to_stop(record)
         give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
         try:
             await self._parts.acts.apply(
-                steps.end_act(record, reason=SHUT_DOWN, now=now),
-                lambda found: ended_so(found, record, SHUT_DOWN),
+                steps.end_act(record, reason=reason, now=now),
+                lambda found: ended_so(found, record, reason),
                 give_up=give_up,
             )
         except ActLost as lost:
             if holds(lost.record, record.act):
                 raise
-        self._parts.log.info("Kernel %s was shut down", record.kernel_id)
+        self._parts.log.info("Kernel %s was ended: %s", record.kernel_id, reason)
         held = self._parts.held.drop(record.kernel_id)
         if held is not None:
-            held.end(None)
+            held.end(None if reason == SHUT_DOWN else reason)
         self._parts.changes.changed(record.kernel_id)
+
+
+def reason_to_stop(record: KernelRecord) -> str:
+    """Say why a kernel is ended that somebody wants stopped: the record knows where that is not a client."""
+    # Beside a count of automatic restarts the reason is another: why the generation before has died.
+    return record.reason if record.reason is not None and not record.restarts else SHUT_DOWN

@@ -9,6 +9,7 @@ Times are aware, in UTC, whole milliseconds: all that a BSON date keeps.
 
 from persistence.documents.events import EventKind, EventRecord
 from persistence.documents.kernels import (
+    KernelCandidate,
     KernelListing,
     KernelNotice,
     KernelRecord,
@@ -42,6 +43,7 @@ __all__ = [
     "EventKind",
     "EventRecord",
     "HostDoc",
+    "KernelCandidate",
     "KernelListing",
     "KernelNotice",
     "KernelRecord",

@@ -290,7 +290,66 @@ class KernelNotice:
             )
 
 
-def connection_count(kernel: KernelRecord | KernelListing, ignoring: Collection[str] = ()) -> int:
+@dataclass(frozen=True, kw_only=True)
+class KernelCandidate:
+    """What decides whether a running kernel is culled, and what its claim rests on."""
+
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "_id",
+        "kernel_name",
+        "username",
+        "generation",
+        "owner",
+        "host",
+        "execution_state",
+        "last_activity",
+        "activity_seq",
+        "connections",
+        "created_at",
+        "request.cull_idle_timeout_seconds",
+    )
+    """The fields to query."""
+
+    kernel_id: str
+    kernel_name: str
+    username: str
+    generation: int
+    owner: str | None
+    host: HostDoc | None
+    execution_state: str
+    last_activity: datetime
+    activity_seq: int
+    connections: Mapping[str, ConnectionCount]
+    created_at: datetime
+    cull_idle_timeout_seconds: float | None
+    """Its own wish."""
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> KernelCandidate:
+        """Read a stored document, or its `FIELDS`.
+
+        Raises:
+            PersistenceError: It lacks a field that every kernel has.
+        """
+        with reading("kernel", document):
+            wish = document.get("request", {}).get("cull_idle_timeout_seconds")
+            return cls(
+                kernel_id=document["_id"],
+                kernel_name=document["kernel_name"],
+                username=document["username"],
+                generation=int(document["generation"]),
+                owner=_owner(document),
+                host=_host(document),
+                execution_state=document["execution_state"],
+                last_activity=instant(document["last_activity"]),
+                activity_seq=int(document["activity_seq"]),
+                connections=_connections(document),
+                created_at=instant(document["created_at"]),
+                cull_idle_timeout_seconds=None if wish is None else float(wish),
+            )
+
+
+def connection_count(kernel: KernelRecord | KernelListing | KernelCandidate, ignoring: Collection[str] = ()) -> int:
     """Count the open WebSockets to a kernel on all replicas but those in `ignoring` (the dead, the unknown)."""
     return sum(held.count for replica, held in kernel.connections.items() if replica not in ignoring)
 

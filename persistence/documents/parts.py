@@ -157,6 +157,8 @@ class RequestDoc:
     has_id: bool = False
     """The client named the kernel's id, and may come back for it: its going away withdraws nothing."""
     launch_timeout_seconds: float
+    cull_idle_timeout_seconds: float | None = None
+    """How long the kernel wishes to be idle before it is culled; None: no wish."""
 
     def to_document(self) -> Document:
         """Give the stored form."""
@@ -168,12 +170,14 @@ class RequestDoc:
                 "deadline": instant(self.deadline),
                 "has_id": self.has_id,
                 "launch_timeout_seconds": self.launch_timeout_seconds,
+                "cull_idle_timeout_seconds": self.cull_idle_timeout_seconds,
             }
         )
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> RequestDoc:
         """Read the stored form."""
+        wish = document.get("cull_idle_timeout_seconds")
         return cls(
             path=document.get("path"),
             env=bytes(document["env"]),
@@ -181,4 +185,5 @@ class RequestDoc:
             deadline=instant(document["deadline"]),
             has_id=bool(document.get("has_id", False)),
             launch_timeout_seconds=float(document["launch_timeout_seconds"]),
+            cull_idle_timeout_seconds=None if wish is None else float(wish),
         )

@@ -15,7 +15,7 @@ from persistence.kernels import KernelStore
 from persistence.phases import AT_WORK, LIVE_FILTER
 from tests.cluster.waiting import eventually
 from tests.contract.conftest import Backend
-from tests.records import ended_kernel, queued_kernel, request, running_kernel, session
+from tests.records import NOW, ended_kernel, queued_kernel, request, running_kernel, session
 
 A_DAY = 86_400
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -27,7 +27,8 @@ NAMES = {
         "user_slot",
         "idempotency",
         "history",
-        "phase_activity",
+        "idle",
+        "lived",
         "owner_phase",
         "host",
         "machine",
@@ -125,8 +126,8 @@ async def test_an_index_of_that_name_with_other_keys_is_an_error(backend: Backen
 
 
 QUERIES = [
-    ("kernels", {"phase": dict(LIVE_FILTER)}, {"phase_activity"}),
-    ("kernels", {"phase": dict(LIVE_FILTER), "username": "ann"}, {"phase_activity"}),
+    ("kernels", {"phase": dict(LIVE_FILTER)}, {"idle"}),
+    ("kernels", {"phase": dict(LIVE_FILTER), "username": "ann"}, {"idle"}),
     ("kernels", {"username": "ann", "request.key": {"$eq": "x", "$type": "string"}}, {"idempotency"}),
     (
         "kernels",
@@ -139,8 +140,9 @@ QUERIES = [
                 {"host.machine": "m", "host.name": "n", "host.boot": {"$ne": "b"}, "phase": dict(LIVE_FILTER)},
             ]
         },
-        {"_id_", "owner_phase", "phase_activity", "host", "machine"},
+        {"_id_", "owner_phase", "idle", "host", "machine"},
     ),
+    ("events", {"kernel_id": "k1"}, {"kernel_at"}),
     ("sessions", {"username": "ann", "path": "a", "type": "notebook"}, {"user_path_type"}),
     ("sessions", {"kernel_id": "k1"}, {"kernel"}),
 ]
@@ -172,3 +174,29 @@ def stages(plan: Any, field: str) -> list[str]:
         return []
     own = [plan[field]] if field in plan else []
     return own + [found for part in plan.values() for found in stages(part, field)]
+
+
+async def test_the_culler_reads_only_kernels_that_were_idle_for_long_and_the_janitor_only_orphans(
+    database: Database, server: pymongo.database.Database[dict[str, Any]]
+) -> None:
+    """10,000 records: half of them are history; of those that run few are idle, or without an owner."""
+    plain = {phase: make("k").to_document() for phase, make in (("running", running_kernel), ("ended", ended_kernel))}
+    documents = []
+    for n in range(10_000):
+        document = dict(
+            plain["running" if n % 2 else "ended"], _id=f"k{n}", last_activity=NOW if n % 2_000 else LONG_AGO
+        )
+        if n % 2:
+            document["owner"] = {"replica": "dead" if n % 1_999 == 0 else f"r{n % 7}"}
+        documents.append(document)
+    server.kernels.insert_many(documents)
+    idle = {"phase": "running", "target": "running", "last_activity": {"$lte": LONG_AGO}}
+    cursor = server.kernels.find(idle, sort=[("last_activity", 1), ("_id", 1)], limit=500, hint="idle")
+    assert examined(cursor) <= 10
+    orphans = {"phase": "running", "owner.replica": {"$nin": [f"r{n}" for n in range(7)]}}
+    assert examined(server.kernels.find(orphans, hint="owner_phase")) <= 20
+
+
+def examined(cursor: Any) -> int:
+    stats = cursor.explain()["executionStats"]
+    return int(stats["totalDocsExamined"])

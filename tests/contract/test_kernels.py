@@ -308,3 +308,31 @@ async def test_counts_that_are_dropped_count_as_activity(kernels: KernelStore) -
     left, idle = await stored(kernels, "k1"), await stored(kernels, "k2")
     assert (left.connections, left.last_activity, left.activity_seq) == ({}, LATER, 1)
     assert (idle.last_activity, idle.activity_seq) == (NOW, 0)
+
+
+async def test_idle_kernels_are_found_page_by_page_the_longest_idle_first(kernels: KernelStore) -> None:
+    for n in range(5):
+        await kernels.insert(running_kernel(f"k{n}", last_activity=NOW - timedelta(seconds=n)))
+    await kernels.insert(running_kernel("twin", last_activity=NOW - timedelta(seconds=4)))
+    await kernels.insert(running_kernel("young", last_activity=LATER))
+    await kernels.insert(running_kernel("marked", last_activity=NOW, target="stopped"))
+    await kernels.insert(queued_kernel("queued"))
+    await kernels.insert(ended_kernel("ended"))
+    first = await kernels.idle_since(NOW, limit=3)
+    second = await kernels.idle_since(NOW, after=first[-1], limit=3)
+    third = await kernels.idle_since(NOW, after=second[-1], limit=3)
+    assert [kernel.kernel_id for kernel in first + second + third] == ["k4", "twin", "k3", "k2", "k1", "k0"]
+
+
+async def test_kernels_past_an_age_are_found(kernels: KernelStore) -> None:
+    await kernels.insert(running_kernel("old", created_at=NOW - timedelta(days=1), last_activity=LATER))
+    await kernels.insert(running_kernel("new", created_at=LATER))
+    await kernels.insert(ended_kernel("ended", created_at=NOW - timedelta(days=1)))
+    assert [kernel.kernel_id for kernel in await kernels.older_than(NOW, limit=10)] == ["old"]
+
+
+async def test_a_kernels_wish_is_kept(kernels: KernelStore) -> None:
+    await kernels.insert(running_kernel(request=request(cull_idle_timeout_seconds=90.5)))
+    (candidate,) = await kernels.idle_since(NOW, limit=1)
+    assert candidate.cull_idle_timeout_seconds == 90.5
+    assert (await stored(kernels)).request.cull_idle_timeout_seconds == 90.5

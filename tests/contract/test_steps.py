@@ -375,3 +375,14 @@ async def test_a_replica_that_leaves_owns_nothing_and_counts_nowhere(kernels: Ke
     assert (left.owner, dict(left.connections)) == (None, {})
     assert left.last_activity == LATER
     assert (other.owner, other.connections["r2"].count) == ("r2", 1)
+
+
+@pytest.mark.parametrize("mine", [act("cull"), None])
+async def test_a_cull_is_claimed_once_and_says_why(kernels: KernelStore, mine: Act | None) -> None:
+    await put(kernels, running_kernel(restarts=2, reason="killed by signal 9"))
+    (candidate,) = await kernels.idle_since(NOW, limit=1)
+    culled = await kernels.apply(steps.claim_cull(candidate, act=mine, reason="idle"))
+    assert (culled.target, culled.reason, culled.restarts) == ("stopped", "idle", 0)
+    assert (culled.phase, culled.act) == (("running", None) if mine is None else ("stopping", mine))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.claim_cull(candidate, act=mine, reason="idle"))

@@ -25,7 +25,7 @@ SETTINGS = {
 # Where settings are defined and compared with each other, which is no use of them.
 DEFINITIONS = {
     ROOT / "enterprise_gateway" / "config" / f"{module}.py"
-    for module in ("server", "security", "kernels", "replica", "deprecated", "validation")
+    for module in ("server", "security", "kernels", "culling", "replica", "deprecated", "validation")
 }
 
 

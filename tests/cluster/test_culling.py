@@ -1,0 +1,134 @@
+"""Kernels that nobody uses are ended, whoever started them and whoever died; those that somebody uses are not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from tests.cluster import light_kernels
+from tests.cluster.conftest import MakeCluster
+from tests.cluster.light_kernels import LIGHT
+from tests.cluster.replicas import Cluster
+from tests.cluster.rest import Rest
+from tests.cluster.test_failover import leader
+from tests.cluster.waiting import eventually
+
+TIMEOUT = 1.5  # seconds
+CULLING = {"EG_CULL_IDLE_TIMEOUT": str(TIMEOUT), "EG_CULL_INTERVAL": "0.3"}
+
+
+def make(make_cluster: MakeCluster, count: int, **settings: str) -> Cluster:
+    cluster = make_cluster(**{**light_kernels.SETTINGS, **CULLING, **settings})
+    light_kernels.install(cluster)
+    cluster.start(count)
+    return cluster
+
+
+@pytest.fixture
+def pair(make_cluster: MakeCluster) -> Cluster:
+    return make(make_cluster, 2)
+
+
+async def culled(cluster: Cluster, kernel_id: str) -> dict[str, Any]:
+    """Wait until the kernel is ended, and give its event."""
+    await eventually(lambda: cluster.document(kernel_id)["phase"] == "ended", f"{kernel_id} is ended")
+    assert cluster.document(kernel_id)["reason"].startswith("culled: ")
+    assert not cluster.kernel_processes(kernel_id)
+    return await eventually(
+        lambda: next(iter(cluster.documents("events", {"kernel_id": kernel_id, "kind": "culled"})), None), "it is told"
+    )
+
+
+async def test_an_idle_kernel_is_culled_and_that_is_told(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id = await rest.start(name=LIGHT)
+        event = await culled(pair, kernel_id)
+        await rest.get(f"/api/kernels/{kernel_id}", expect=404)
+    assert event["details"]["idle_seconds"] > TIMEOUT
+    assert event["details"]["term"] == 1
+
+
+@pytest.mark.parametrize("victim", ["the leader", "another"])
+async def test_a_kernel_that_nobody_touches_after_its_replica_was_killed_is_culled(pair: Cluster, victim: str) -> None:
+    first = await leader(pair)
+    killed = first if victim == "the leader" else 1 - first
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id = await rest.start(on=killed, name=LIGHT)
+        pair.replicas[killed].kill()
+        await culled(pair, kernel_id)
+
+
+async def test_one_whose_replicas_all_died_is_judged_when_one_is_back(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id = await rest.start(name=LIGHT)
+    for replica in pair.replicas:
+        replica.kill()
+    pair.start_again(0)
+    event = await culled(pair, kernel_id)
+    assert event["details"]["idle_seconds"] > TIMEOUT
+
+
+async def test_a_connected_kernel_lives_until_its_client_is_gone_for_its_timeout(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id = await rest.start(name=LIGHT)
+        other = await rest.start(name=LIGHT)
+        async with await rest.open(kernel_id):
+            await culled(pair, other)
+            assert pair.document(kernel_id)["phase"] == "running"
+        await culled(pair, kernel_id)
+
+
+async def test_a_client_that_is_connected_is_told_dead_and_the_session_goes(make_cluster: MakeCluster) -> None:
+    pair = make(make_cluster, 2, EG_CULL_CONNECTED="true")
+    async with Rest(pair.urls, pair.token) as rest:
+        body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": LIGHT}}
+        kernel_id = (await rest.post("/api/sessions", body)).json()["kernel"]["id"]
+        first = await leader(pair)
+        async with await rest.open(kernel_id, on=1 - first) as kernel:
+            await kernel.until_state("dead", seconds=30)
+        await culled(pair, kernel_id)
+        assert await rest.get("/api/sessions") == []
+
+
+async def test_a_kernel_may_wish_to_live_longer_or_shorter(make_cluster: MakeCluster) -> None:
+    pair = make(make_cluster, 1, EG_CULL_OWN_TIMEOUT="true", EG_CULL_OWN_TIMEOUT_MIN="0.5")
+    async with Rest(pair.urls, pair.token) as rest:
+        longer = await rest.start(name=LIGHT, env={"KERNEL_CULL_IDLE_TIMEOUT": "3600"})
+        plain = await rest.start(name=LIGHT)
+        await culled(pair, plain)
+        assert pair.document(longer)["phase"] == "running"
+        body = {"name": LIGHT, "env": {"KERNEL_CULL_IDLE_TIMEOUT": "soon"}}
+        answer = await rest.post("/api/kernels", body, expect=400)
+        assert "KERNEL_CULL_IDLE_TIMEOUT" in answer.json()["message"]
+
+
+async def test_a_leader_that_was_paused_does_nothing_more(pair: Cluster) -> None:
+    first = await leader(pair)
+    async with Rest(pair.urls, pair.token) as rest:
+        os.kill(pair.replicas[first].pid, signal.SIGSTOP)
+        kernel_id = await rest.start(on=1 - first, name=LIGHT)
+        event = await culled(pair, kernel_id)
+        assert event["details"]["term"] == 2
+        os.kill(pair.replicas[first].pid, signal.SIGCONT)
+        await eventually(lambda: "leads no more" in pair.replicas[first].log, "it has stepped down")
+        again = await culled(pair, await rest.start(on=first, name=LIGHT))
+        assert again["details"]["term"] == 2
+
+
+async def test_a_dry_run_ends_nothing_and_the_log_says_what_it_would(make_cluster: MakeCluster) -> None:
+    alone = make(make_cluster, 1, EG_CULL_DRY_RUN="true")
+    async with Rest(alone.urls, alone.token) as rest:
+        kernel_id = await rest.start(name=LIGHT)
+        await eventually(
+            lambda: f"Kernel {kernel_id} of" in alone.logs and "would be culled" in alone.logs, "it says so"
+        )
+        assert alone.document(kernel_id)["phase"] == "running"
+
+
+async def test_replicas_whose_settings_of_culling_differ_are_told_of_in_the_log(make_cluster: MakeCluster) -> None:
+    cluster = make(make_cluster, 1)
+    cluster.start(settings={"EG_CULL_IDLE_TIMEOUT": "1000"})
+    await eventually(lambda: "has other settings of culling" in cluster.replicas[0].log, "the leader says so")
