@@ -13,6 +13,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from tornado.httpserver import HTTPServer
 from traitlets.config import Application
 
+from culling.chronicle import Chronicle
 from culling.culler import Culler
 from culling.election import Election
 from culling.janitor import Janitor
@@ -148,6 +149,7 @@ class Builder:
                 shutdown=kernels.shutdown,
             ),
             ownership=ownership,
+            chronicle=self._chronicle(membership),
             leader=self._leader(membership, undone, CulledStops(parts, StopActs(parts))),
             rhythm=self._rhythm(),
             log=self._log,
@@ -214,6 +216,11 @@ class Builder:
             stops=Stops(parts, stopping, takeover),
         )
         return kernels, specs, takeover
+
+    def _chronicle(self, membership: Membership) -> Chronicle:
+        chronicle = Chronicle(self._store, replica_id=lambda: membership.replica_id, log=self._log)
+        self._store.kernels.on_step(chronicle.made)
+        return chronicle
 
     def _leader(self, membership: Membership, undone: Undone, stops: CulledStops) -> Leader:
         rules, settling = cull_rules(self._settings), Settling()

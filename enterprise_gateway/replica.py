@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from logging import Logger, LoggerAdapter
 from typing import Any
 
+from culling.chronicle import Chronicle
 from culling.leader import Leader
 from culling.membership import Membership
 from enterprise_gateway.banner import patience
@@ -53,6 +54,7 @@ class Replica:
         noticing: Noticing,
         ownership: Ownership,
         leader: Leader,
+        chronicle: Chronicle,
         rhythm: Rhythm,
         log: Logger | LoggerAdapter[Any],
     ) -> None:
@@ -64,6 +66,7 @@ class Replica:
         self.noticing = noticing
         self.ownership = ownership
         self.leader = leader
+        self.chronicle = chronicle
         self.rhythm = rhythm
         self.log = log
         self.draining = False
@@ -81,6 +84,7 @@ class Replica:
         self.background.forever("look", self._look())
         self.background.forever("hints", self._hints())
         self.background.forever("kernel logs", self._trim_logs())
+        self.background.forever("events", self.chronicle.tell_for_ever())
         self.background.forever("lead", self.leader.lead_for_ever())
 
     async def drain(self, *, stop_kernels: bool) -> int:
@@ -108,6 +112,7 @@ class Replica:
             held.release()
         await self._try("write its activity", self.flusher.flush())
         await self._try("release its kernels", self._release())
+        await self._try("tell what it has done", self.chronicle.tell())
         await self._try("beat last", self.membership.last_beat())
         return len(left)
 

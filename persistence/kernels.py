@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable, Sequence
 from collections.abc import Collection as AnyCollection
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -52,6 +52,7 @@ class KernelStore:
         self._kernels = database.collection(COLLECTION)
         self._sure = SureReads(self._kernels)
         self._live = SharedQuery(self._read_live)
+        self._listener: Callable[[Step, KernelRecord], None] | None = None
 
     async def insert(self, record: KernelRecord) -> None:
         """Write a new kernel's record, before anything is launched.
@@ -132,7 +133,18 @@ class KernelStore:
         if after is None:
             raise StaleWrite(step.name)
         faults.reach(f"after:{step.name}", step.kernel_id)
-        return KernelRecord.from_document(after)
+        record = KernelRecord.from_document(after)
+        self.made(step, record)
+        return record
+
+    def on_step(self, listener: Callable[[Step, KernelRecord], None]) -> None:
+        """Have `listener` called with each step that this store was seen to make, and the record after it."""
+        self._listener = listener
+
+    def made(self, step: Step, record: KernelRecord) -> None:
+        """Tell of a step that was made; for those who had to read back whether it was."""
+        if self._listener is not None:
+            self._listener(step, record)
 
     async def release(self, replica_id: str, *, now: datetime) -> None:
         """Leave what a replica holds to the others: it owns nothing any more, and no connection counts for it.

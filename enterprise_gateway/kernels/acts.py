@@ -102,12 +102,14 @@ class Acts:
             except StaleWrite:
                 record = await self._read_back(step.kernel_id, give_up)
                 if record is not None and won(record):
+                    self._store.kernels.made(step, record)
                     return record
                 self._log.debug("The step '%s' of kernel %s is stale", step.name, step.kernel_id)
                 raise ActLost(step.name, record) from None
             except StoreUnavailable:
                 record = await self._read_back(step.kernel_id, give_up)
                 if record is not None and won(record):
+                    self._store.kernels.made(step, record)
                     return record
 
     async def _read_back(self, kernel_id: str, give_up: clock.Deadline) -> KernelRecord | None:

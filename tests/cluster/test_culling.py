@@ -132,3 +132,12 @@ async def test_replicas_whose_settings_of_culling_differ_are_told_of_in_the_log(
     cluster = make(make_cluster, 1)
     cluster.start(settings={"EG_CULL_IDLE_TIMEOUT": "1000"})
     await eventually(lambda: "has other settings of culling" in cluster.replicas[0].log, "the leader says so")
+
+
+async def test_what_happened_to_a_kernel_is_told_once_each(pair: Cluster) -> None:
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id = await rest.start(name=LIGHT)
+        await culled(pair, kernel_id)
+        await eventually(lambda: len(pair.documents("events", {"kernel_id": kernel_id})) >= 3, "all is told")
+    events = pair.documents("events", {"kernel_id": kernel_id})
+    assert sorted(event["kind"] for event in events) == ["culled", "ended", "started"]
