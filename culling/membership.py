@@ -100,6 +100,12 @@ class Membership:
         return sum(self._observation.live(record.replica_id) is True for record in self._others)
 
     @property
+    def others_ready(self) -> bool:
+        """Is any other replica ready to serve, as far as is known?"""
+        ready = (record for record in self._others if record.state == ReplicaState.READY)
+        return any(self.live(record.replica_id) is not False for record in ready)
+
+    @property
     def _others(self) -> list[ReplicaRecord]:
         return [record for record in self._observation.records if record.replica_id != self.replica_id]
 

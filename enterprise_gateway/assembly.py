@@ -27,9 +27,11 @@ from enterprise_gateway.config.cull_rules import cull_rules
 from enterprise_gateway.config.environment import Environment
 from enterprise_gateway.config.settings import GatewayTraits
 from enterprise_gateway.config.timings import membership_timings
+from enterprise_gateway.config.tls import peer_context
 from enterprise_gateway.handlers.auth import TokenAuth
 from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
 from enterprise_gateway.handlers.options import CorsOptions, HandlerOptions
+from enterprise_gateway.handlers.peers import HANDOVER_ROUTE
 from enterprise_gateway.handlers.routes import make_application
 from enterprise_gateway.handlers.services import GatewayServices
 from enterprise_gateway.kernels.activity import Activity
@@ -43,8 +45,10 @@ from enterprise_gateway.kernels.hydrate import Hydrator
 from enterprise_gateway.kernels.managers import Managers
 from enterprise_gateway.kernels.models import timestamp
 from enterprise_gateway.kernels.noticing import Noticing
+from enterprise_gateway.kernels.openings import Openings
 from enterprise_gateway.kernels.ownership import Ownership
 from enterprise_gateway.kernels.parts import KernelParts
+from enterprise_gateway.kernels.reconnects import KernelReconnects
 from enterprise_gateway.kernels.restarts import Restarts
 from enterprise_gateway.kernels.service import KernelService
 from enterprise_gateway.kernels.settings import KernelSettings
@@ -59,9 +63,13 @@ from enterprise_gateway.kernels.takeover import Takeover
 from enterprise_gateway.kernels.undone import Undone
 from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.lifecycle import Background
+from enterprise_gateway.peers.asking import Peers
+from enterprise_gateway.peers.giving import Handovers
+from enterprise_gateway.peers.letters import Letters
 from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalSettings
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
+from enterprise_gateway.relay.buffer import BufferBudget
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.relay import Relay
 from enterprise_gateway.relay.sockets import relay_context
@@ -131,8 +139,10 @@ class Builder:
         flusher = Flusher(self._store, membership, parts.held)
         membership.on_new_identity(flusher.report_anew)
         ownership = Ownership(parts)
-        hydrator = Hydrator(parts, ownership, self._held_factory(flusher))
-        kernels, specs, takeover = self._services(parts, ownership, hydrator)
+        openings = Openings(self._store, membership, self._log)
+        letters = Letters(self._store.sealer, membership.usable_key_ids, self._store.clock)
+        hydrator = Hydrator(parts, ownership, self._held_factory(flusher, openings, self._peers(membership, letters)))
+        kernels, specs, takeover = self._services(parts, ownership, hydrator, openings)
         undone = Undone(parts, takeover, self._host)
         replica = Replica(
             store=self._store,
@@ -163,8 +173,9 @@ class Builder:
             options=self._options(),
             authorizer=make_authorizer(cast(type[Any] | None, self._settings.authorizer_class), self._application),
             users=self._users(),
+            handovers=Handovers(parts.held, letters, openings.is_here),
         )
-        application = make_application(services, extra=(CHANNELS_ROUTE,))
+        application = make_application(services, extra=(CHANNELS_ROUTE, HANDOVER_ROUTE))
         http = server.serve(self._bound, application, self._settings, self._log)
         return Assembly(replica=replica, specs=specs, http=http, url=self.url)
 
@@ -201,7 +212,7 @@ class Builder:
         )
 
     def _services(
-        self, parts: KernelParts, ownership: Ownership, hydrator: Hydrator
+        self, parts: KernelParts, ownership: Ownership, hydrator: Hydrator, openings: Openings
     ) -> tuple[KernelService, SpecService, Takeover]:
         specs = self._specs()
         starting = StartActs(parts, Startup(self._store, parts.acts, parts.managers, self._log), hydrator, ownership)
@@ -211,6 +222,7 @@ class Builder:
         kernels = KernelService(
             parts,
             hydrator,
+            openings,
             starts=Starts(parts, specs, self._users(), starting, takeover),
             restarts=Restarts(parts, starting, takeover),
             stops=Stops(parts, stopping, takeover),
@@ -269,18 +281,36 @@ class Builder:
             manager, default_kernel_name=self._settings.default_kernel_name, base_url=self._settings.base_url
         )
 
-    def _held_factory(self, flusher: Flusher) -> Callable[[str], HeldKernel]:
+    def _held_factory(self, flusher: Flusher, openings: Openings, peers: Peers) -> Callable[[str], HeldKernel]:
         options = self._relay_options()
+        budget = BufferBudget(self._settings.reconnect_total_bytes)
+
+        def new_relay(held: HeldKernel) -> Relay:
+            return Relay(
+                held.kernel_id,
+                listener=held,
+                log=self._log,
+                options=options,
+                reconnects=KernelReconnects(held, openings, peers),
+                budget=budget,
+            )
 
         def new_held(kernel_id: str) -> HeldKernel:
             activity = Activity(kernel_id, now=self._store.clock.latest_now, turned=flusher.soon)
-            return HeldKernel(
-                kernel_id,
-                activity=activity,
-                new_relay=lambda held: Relay(kernel_id, listener=held, log=self._log, options=options),
-            )
+            return HeldKernel(kernel_id, activity=activity, new_relay=new_relay)
 
         return new_held
+
+    def _peers(self, membership: Membership, letters: Letters) -> Peers:
+        return Peers(
+            self._store,
+            membership,
+            letters,
+            context=peer_context(self._settings),
+            # Twice the bound may be kept, in base64, beside what describes it.
+            limit_bytes=4 * self._settings.reconnect_buffer_bytes,
+            log=self._log,
+        )
 
     def _kernel_settings(self) -> KernelSettings:
         settings = self._settings
@@ -310,6 +340,8 @@ class Builder:
             client_buffer_bytes=settings.client_buffer_bytes,
             kernel_queue_bytes=settings.kernel_queue_bytes,
             ping_interval_seconds=settings.ws_ping_interval,
+            reconnect_seconds=settings.reconnect_timeout,
+            reconnect_buffer_bytes=settings.reconnect_buffer_bytes,
         )
 
     def _options(self) -> HandlerOptions:

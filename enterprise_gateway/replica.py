@@ -24,6 +24,11 @@ from persistence.kernel_session_manager import KernelSessionManager
 
 # While the relay closes its WebSockets the close frames need a moment to leave; nothing waits longer for it.
 CLOSING_SECONDS = 0.2
+GOING = (1012, "The gateway is being stopped; connect again")
+# A client that was sent away comes back at once (JupyterLab) or within 1 to 5 s (Jupyter Server, at its second try).
+# Who went before that, or stays away longer, is not waited for: a page that was closed should not delay each stop.
+RETURN_SECONDS = 6.0
+LOOK_SECONDS = 0.05
 TRIM_SECONDS = 15.0
 
 
@@ -98,23 +103,37 @@ class Replica:
         """
         self.draining = self.parts.work.closed = True
         deadline = clock.Deadline(self.rhythm.drain_timeout_seconds)
+        if not stop_kernels:  # else they are told first that their kernels have ended
+            self._send_clients_away()
         await self._try("say that it drains", self.membership.drain())
         await self._finish_acts(deadline)
         self.parts.changes.close()
         if stop_kernels:
             await self._stop_owned(deadline)
+            self._send_clients_away()
         left = [held for held in self.parts.held if held.owned]
-        for held in self.parts.held:
-            held.relay.close(1012, "The gateway is being stopped; connect again")
         await clock.sleep(CLOSING_SECONDS)
+        await self._hand_over(deadline)
         await self.background.stop()
         for held in self.parts.held:
+            held.relay.close(*GOING)
             held.release()
         await self._try("write its activity", self.flusher.flush())
         await self._try("release its kernels", self._release())
         await self._try("tell what it has done", self.chronicle.tell())
         await self._try("beat last", self.membership.last_beat())
         return len(left)
+
+    def _send_clients_away(self) -> None:
+        for held in self.parts.held:
+            held.relay.send_away(*GOING)
+
+    async def _hand_over(self, deadline: clock.Deadline) -> None:
+        """Go on hearing the kernels for the clients that were sent away, until each has come to another replica."""
+        while self.membership.others_ready and not deadline.passed:
+            if not any(held.relay.owes(RETURN_SECONDS) for held in self.parts.held):
+                return
+            await clock.sleep(LOOK_SECONDS)
 
     async def _release(self) -> None:
         replica = self.membership.replica_id

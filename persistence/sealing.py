@@ -21,6 +21,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from persistence.errors import ConfigurationError, PersistenceError, SealingKeyMissing
 
 _KEY_ID_DIGITS = 12
+_SENT = b"\0sent\0"  # JSON, which a record's secret is, begins otherwise
 
 
 def generate_key() -> str:
@@ -81,6 +82,29 @@ class Sealer:
             raise PersistenceError(f"a secret in the record of kernel {kernel_id} was sealed for another kernel")
         value: dict[str, Any] = plaintext["value"]
         return value
+
+    def seal_bytes(self, data: bytes, usable_key_ids: Collection[str] | None = None) -> bytes:
+        """Encrypt what one replica sends another, and stores nowhere. No record's secret can pass for it: see `unseal`.
+
+        Raises:
+            SealingKeyMissing: None of the keys is usable.
+        """
+        return self._sealing_fernet(usable_key_ids).encrypt(_SENT + data)
+
+    def unseal_bytes(self, blob: bytes) -> bytes:
+        """Decrypt what `seal_bytes` encrypted.
+
+        Raises:
+            SealingKeyMissing: No key fits, or it was tampered with.
+            PersistenceError: It is something else that was sealed.
+        """
+        try:
+            data = self._any.decrypt(blob)
+        except InvalidToken as error:
+            raise SealingKeyMissing("no sealing key of this replica fits what another one sent") from error
+        if not data.startswith(_SENT):
+            raise PersistenceError("what another replica sent was sealed for something else")
+        return data[len(_SENT) :]
 
     def _sealing_fernet(self, usable_key_ids: Collection[str] | None) -> Fernet:
         for key_id, fernet in self._fernets.items():

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from persistence.clients import ClientClaim
 from persistence.documents import Act, HostDoc, KernelCandidate, KernelNotice, KernelRecord, Step, packed
 from persistence.phases import Phase, Target, sources
 
@@ -300,19 +301,29 @@ def adopt(kernel: KernelRecord | KernelNotice, *, replica: str, now: datetime) -
     return _step("adopt", kernel.kernel_id, where, set=values, inc=("activity_seq",), at_least=worked)
 
 
-def open_connection(kernel_id: str, *, replica: str, count: int, n: int, now: datetime) -> Step:
+def open_connection(
+    kernel_id: str, *, replica: str, count: int, n: int, now: datetime, client: ClientClaim | None = None
+) -> Step:
     """Acknowledge an opened WebSocket before it is accepted: it stops any cull that was read before.
 
-    Stale also where a newer count of this replica (a higher `n`) is there already: a late "1" must not undo a "0".
+    With `client` the same write makes it the newest connection of its session. Stale where that session has a newer
+    one, and where a newer count of this replica (a higher `n`) is there already: a late "1" must not undo a "0".
     """
     # Never unknown phases: a newer replica's are untouchable. Ended kernels have no connections.
-    values = {f"connections.{replica}": {"count": count, "n": n}}
+    values: dict[str, Any] = {f"connections.{replica}": {"count": count, "n": n}}
     where = {**_phase(*_LIVE), f"connections.{replica}.n": {"$not": {"$gte": n}}}
+    unset: tuple[str, ...] = ()
+    if client is not None:
+        mine = f"clients.{client.key}"
+        values[mine] = {"replica": client.replica, "n": client.n}
+        where |= {mine: {"$exists": False}} if client.former is None else {f"{mine}.n": client.former.n}
+        unset = tuple(f"clients.{key}" for key in client.forgotten)
     return _step(
         "open connection",
         kernel_id,
         where,
         set=values,
+        unset=unset,
         inc=("activity_seq",),
         at_least={"last_activity": now},
     )

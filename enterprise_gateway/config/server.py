@@ -99,6 +99,28 @@ class ServerTraits(HasTraits):
         help="Bytes of one client's messages that may wait in memory, per channel, for a kernel that is not up yet or "
         "does not read. Beyond it the connection is closed (1013).",
     )
+    reconnect_timeout = Float(
+        3600.0,
+        min=0.0,
+        config=True,
+        help="Seconds that a client with a `session_id` may be away: so long what its kernel sends meanwhile is kept "
+        "for it, and given to it on whichever replica it comes back to. 0 keeps nothing. A client that never comes "
+        "back costs memory until then.",
+    )
+    reconnect_buffer_bytes = Integer(
+        16 * MIB,
+        min=MIB,
+        config=True,
+        help="Bytes that are kept for one such client. Beyond it output is left out, and the client told so when it "
+        "comes; status, replies and widgets' messages are kept up to twice as much, then all of it goes.",
+    )
+    reconnect_total_bytes = Integer(
+        256 * MIB,
+        min=MIB,
+        config=True,
+        help="Bytes that this replica keeps for all such clients together. Beyond it, what is kept for those that went "
+        "first goes.",
+    )
     ws_ping_interval = Float(
         30.0,
         min=0.0,

@@ -1,4 +1,4 @@
-"""The TLS context of the server, from the paths that the settings name."""
+"""The TLS contexts, from the paths that the settings name."""
 
 from __future__ import annotations
 
@@ -35,6 +35,21 @@ def server_context(settings: ServerTraits) -> ssl.SSLContext | None:
             context.verify_mode = ssl.CERT_REQUIRED
     except OSError as error:  # ssl.SSLError is one too
         raise ConfigurationError(f"TLS can't be set up from {_paths(settings)}: {error}") from error
+    return context
+
+
+def peer_context(settings: ServerTraits) -> ssl.SSLContext | None:
+    """Return the context to ask other replicas with; None where they speak plain HTTP.
+
+    Their certificates are not checked, since they need not be for the names under which replicas know each other: what
+    is said is sealed by itself. This replica shows its own, for those that ask for one (`client_ca`).
+    """
+    if not settings.certfile:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(settings.certfile, settings.keyfile)
     return context
 
 

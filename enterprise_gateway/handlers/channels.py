@@ -1,7 +1,7 @@
 """The WebSocket of a kernel: `/api/kernels/{id}/channels`.
 
 Whatever speaks against it is answered over HTTP, before the upgrade: 404, 403, 503. After it the WebSocket stays open
-until the client closes it, the replica drains (1012), a newer one of the same session takes over (1000), or the client
+until the client closes it, the replica drains (1012), the client speaks on another one of its session (1000), or it
 breaks the framing (1003, 1007) or a limit (1009, 1013).
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from tornado.httputil import HTTPServerRequest
@@ -22,10 +21,11 @@ from enterprise_gateway.handlers.base import GuardedHandler
 from enterprise_gateway.handlers.kernels import known_form
 from enterprise_gateway.handlers.operations import Operation, Parameter
 from enterprise_gateway.handlers.routing import Route
+from enterprise_gateway.handlers.services import Channels
 from enterprise_gateway.relay.codec import V1_SUBPROTOCOL, choose
-from enterprise_gateway.relay.connection import CLOSE_RESTARTING, ClientConnection
+from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.interfaces import Frame
-from enterprise_gateway.relay.relay import Relay
+from enterprise_gateway.relay.session import CLOSE_RESTARTING
 from enterprise_gateway.relay.websocket_frames import close_reason, server_frames
 
 WEBSOCKET_VERSION = "13"
@@ -46,23 +46,16 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
                 Parameter(
                     name="session_id",
                     place="query",
-                    description="The client's session: a reconnect under the same one takes the former's place.",
+                    description="The client's session: a reconnect under the same one gets what came meanwhile.",
                 ),
             ),
         )
     }
 
-    _arrivals: ClassVar[Iterator[int]] = count()
-
-    _relay: Relay
+    _channels: Channels
     _client: ClientConnection | None = None
     _sink: WebSocketSink | None = None
     _heartbeat: Heartbeat | None = None
-
-    async def prepare(self) -> None:
-        """Take a number: a client that connects twice means its last try, whichever is ready first."""
-        self._arrival = next(self._arrivals)
-        await super().prepare()
 
     async def get(self, kernel_id: str) -> None:
         """Upgrade, if there is such a kernel and it can be reached.
@@ -71,12 +64,12 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
             GatewayError: The answer over HTTP.
         """
         check_handshake(self.request)
-        channels = await self.gateway.kernels.open_channels(known_form(kernel_id))
-        self._relay = channels.relay
+        session_id = self.get_query_argument("session_id", None) or None
+        self._channels = await self.gateway.kernels.open_channels(known_form(kernel_id), session_id)
         try:
             await super().get(kernel_id)
         finally:
-            channels.settle()
+            self._channels.settle()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error over HTTP; a wrong version of WebSocket with the right one."""
@@ -90,13 +83,9 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
         # Nagle's algorithm and the client's delayed acknowledgement together cost 40 ms a cell.
         self.set_nodelay(True)
         self._sink = WebSocketSink(self)
-        self._heartbeat = Heartbeat(self, self._sink, self._relay.options.ping_interval_seconds)
-        self._client = self._relay.attach(
-            self._sink,
-            session_id=self.get_query_argument("session_id", None) or None,
-            framing=choose(self.selected_subprotocol, self.request.headers.get("User-Agent")),
-            arrival=self._arrival,
-        )
+        self._heartbeat = Heartbeat(self, self._sink, self._channels.options.ping_interval_seconds)
+        framing = choose(self.selected_subprotocol, self.request.headers.get("User-Agent"))
+        self._client = self._channels.attach(self._sink, framing)
 
     def on_message(self, message: str | bytes) -> None:
         """Pass on what the client sent."""
@@ -123,7 +112,7 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
     @property
     def max_message_size(self) -> int:
         """A longer message closes the WebSocket with 1009."""
-        return self._relay.options.max_message_bytes
+        return self._channels.options.max_message_bytes
 
     @property
     def ping_interval(self) -> float | None:
@@ -137,16 +126,17 @@ class WebSocketSink:
     def __init__(self, handler: WebSocketHandler) -> None:
         self._handler = handler
 
-    def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> None:
+    def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> bool:
         """Write the frames; `sent` is called when the network took them."""
         connection = self._handler.ws_connection
         if connection is None or connection.stream is None or connection.is_closing():
-            return
+            return False
         try:
             written = connection.stream.write(server_frames(frames))
         except StreamClosedError:
-            return
+            return False
         written.add_done_callback(lambda future: _if_well(future, sent))
+        return True
 
     def close(self, code: int, reason: str) -> None:
         """Close after what was written before."""

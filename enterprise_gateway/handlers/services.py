@@ -15,7 +15,10 @@ from enterprise_gateway.authorization import AllowAll, Authorizer, UserPolicy
 from enterprise_gateway.handlers.auth import TokenAuth
 from enterprise_gateway.handlers.options import HandlerOptions
 from enterprise_gateway.kernels.requests import StartRequest
-from enterprise_gateway.relay.relay import Relay
+from enterprise_gateway.relay.codec import Framing
+from enterprise_gateway.relay.connection import ClientConnection
+from enterprise_gateway.relay.interfaces import ClientSink
+from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.sessions.requests import SessionChanges, SessionRequest
 
 Model = dict[str, Any]
@@ -25,8 +28,12 @@ class Channels(Protocol):
     """A kernel that a WebSocket may be opened to."""
 
     @property
-    def relay(self) -> Relay:
-        """What carries its messages."""
+    def options(self) -> RelayOptions:
+        """The limits of WebSockets."""
+        ...
+
+    def attach(self, sink: ClientSink, framing: Framing) -> ClientConnection:
+        """The WebSocket has opened; what it is told, the returned one passes on."""
         ...
 
     def settle(self) -> None:
@@ -61,8 +68,8 @@ class Kernels(Protocol):
         """End it."""
         ...
 
-    async def open_channels(self, kernel_id: str) -> Channels:
-        """Hold it for a WebSocket, before that is accepted."""
+    async def open_channels(self, kernel_id: str, session_id: str | None) -> Channels:
+        """Hold it for a WebSocket of this session, before that is accepted."""
         ...
 
 
@@ -127,6 +134,14 @@ class HealthView(Protocol):
         ...
 
 
+class Handovers(Protocol):
+    """What other replicas may fetch."""
+
+    async def give(self, kernel_id: str, sealed: str) -> bytes:
+        """End the connection that the sealed ask names, and return, sealed, what it has kept."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class GatewayServices:
     """All that handlers use; the application builds it once."""
@@ -139,3 +154,4 @@ class GatewayServices:
     options: HandlerOptions
     authorizer: Authorizer = field(default_factory=AllowAll)
     users: UserPolicy = field(default_factory=UserPolicy)
+    handovers: Handovers | None = None

@@ -23,6 +23,8 @@ from persistence.documents import KernelNotice, KernelRecord
 # JupyterLab opens a dialog that says so. So it is not what they are told when somebody restarts it.
 AUTOMATIC_RESTART = "restarting"
 REQUESTED_RESTART = "starting"
+# Kernels known to give their replies to the newest of two sockets of one identity: what calls itself so is ipykernel.
+HANDING_OVER = frozenset({"ipython"})
 
 
 class HeldKernel:
@@ -33,6 +35,8 @@ class HeldKernel:
         generation: The one that is served now; 0 while none is.
         manager: Its kernel manager; None while none is.
         owned: Does this replica watch the kernel?
+        hands_over: Does the kernel give replies to the newest of two sockets of one identity?
+        claiming: Held while a connection of a client's session is recorded.
         recorded_state: Busy or idle as the record said when it was last read; None where it did not know.
     """
 
@@ -48,22 +52,31 @@ class HeldKernel:
         self.generation = 0
         self.manager: GatewayKernelManager | None = None
         self.connection: Mapping[str, Any] | None = None
+        self.hands_over = False
         self.owned = False
         self.recorded_state: str | None = None
         self.watch: asyncio.Task[None] | None = None
         self.probe: asyncio.Task[None] | None = None
         self.hydrating = asyncio.Lock()
+        self.claiming = asyncio.Lock()
         self.relay = new_relay(self)
         self._binding = asyncio.Lock()
 
-    async def serve(self, generation: int, manager: GatewayKernelManager, connection: Mapping[str, Any]) -> None:
+    async def serve(
+        self,
+        generation: int,
+        manager: GatewayKernelManager,
+        connection: Mapping[str, Any],
+        kernel_info: Mapping[str, Any] | None = None,
+    ) -> None:
         """Serve this generation from now on; an older one than is served already changes nothing."""
         if generation <= self.generation:
             return
         self.generation = generation
         self.manager = manager
         self.connection = connection
-        if self.owned or self.relay.client_count:
+        self.hands_over = (kernel_info or {}).get("implementation") in HANDING_OVER
+        if self.owned or self.relay.in_use:
             await self.bind()
 
     @property
@@ -81,7 +94,7 @@ class HeldKernel:
             if self.connection is None or self.bound:
                 return
             try:
-                await self.relay.bind(self.connection, self.generation)
+                await self.relay.bind(self.connection, self.generation, hands_over=self.hands_over)
             except zmq.ZMQError as error:
                 raise no_room("The gateway can't open a connection to the kernel now. Try again.") from error
 
@@ -149,7 +162,10 @@ class HeldKernel:
         self.activity.touch()
 
     def opening(self) -> int:
-        """Count a WebSocket that is about to open, and give the number of this change. `settle` follows in any case."""
+        """Count a WebSocket that is about to open, and give the number of this change. `settle` follows in any case.
+
+        Doing it again gives a higher number to the same count.
+        """
         return self.activity.connections_are(self.relay.client_count + 1)
 
     def settle(self) -> None:

@@ -52,7 +52,7 @@ class Hydrator:
 
     def _forget(self, held: HeldKernel) -> None:
         """What can't be reached from here is not held, so that it is not tried again with every beat."""
-        if not held.generation and not held.relay.client_count and not held.hydrating.locked():
+        if not held.generation and not held.relay.in_use and not held.hydrating.locked():
             self._parts.held.drop(held.kernel_id)
 
     async def _serve(self, held: HeldKernel, record: KernelRecord) -> None:
@@ -80,4 +80,4 @@ class Hydrator:
             manager = gone.manager  # owned as it is: the watch sees it dead at once
         if held.generation:
             held.pause(record)
-        await held.serve(record.generation, manager, manager.connection())
+        await held.serve(record.generation, manager, manager.connection(), record.kernel_info)

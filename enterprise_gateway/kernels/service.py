@@ -7,7 +7,6 @@ flush of the replica that watches the kernel.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -15,27 +14,33 @@ from enterprise_gateway.errors import conflict, not_found, unavailable
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
 from enterprise_gateway.kernels.models import kernel_model
+from enterprise_gateway.kernels.openings import OpenedChannels, Openings
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.requests import StartRequest
 from enterprise_gateway.kernels.restarts import Restarts
 from enterprise_gateway.kernels.starts import Starts
 from enterprise_gateway.kernels.stops import Stops
-from persistence import steps
 from persistence.documents import KernelRecord
-from persistence.errors import StaleWrite, StoreUnavailable
+from persistence.errors import StoreUnavailable
 from persistence.phases import Phase
-
-OPEN_WAIT_SECONDS = 0.5
 
 
 class KernelService:
     """Kernels over REST and WebSocket. Every method raises `GatewayError`, or lets `StoreUnavailable` pass."""
 
     def __init__(
-        self, parts: KernelParts, hydrator: Hydrator, *, starts: Starts, restarts: Restarts, stops: Stops
+        self,
+        parts: KernelParts,
+        hydrator: Hydrator,
+        openings: Openings,
+        *,
+        starts: Starts,
+        restarts: Restarts,
+        stops: Stops,
     ) -> None:
         self._parts = parts
         self._hydrator = hydrator
+        self._openings = openings
         self._starts = starts
         self._restarts = restarts
         self._stops = stops
@@ -65,7 +70,7 @@ class KernelService:
         Raises:
             GatewayError: 404 it is gone; 409 it is still starting, which an interrupt would end; 503 out of reach.
         """
-        held = await self._held(kernel_id)
+        held, _ = await self._held(kernel_id)
         if held.manager is None:
             raise conflict(
                 "The kernel is not running yet; an interrupt would end it. Wait until it is.", "Kernel is starting"
@@ -89,7 +94,7 @@ class KernelService:
         """
         await self._stops.shutdown(await self.live_record(kernel_id))
 
-    async def open_channels(self, kernel_id: str) -> HeldKernel:
+    async def open_channels(self, kernel_id: str, session_id: str | None) -> OpenedChannels:
         """Hold the kernel for a client's WebSocket.
 
         The opening is acknowledged by the database before this returns, so that no cull that was read before can
@@ -100,28 +105,9 @@ class KernelService:
         """
         self._check_open()
         self._parts.managers.headroom.check_for_client()
-        held = await self._held(kernel_id)
+        held, record = await self._held(kernel_id)
         await held.bind()
-        await self._acknowledge_open(held)
-        return held
-
-    async def _acknowledge_open(self, held: HeldKernel) -> None:
-        n = held.opening()
-        if not self._parts.store.available:
-            return
-        step = steps.open_connection(
-            held.kernel_id,
-            replica=self._parts.membership.replica_id,
-            count=held.activity.connections,
-            n=n,
-            now=self._parts.store.clock.latest_now(),
-        )
-        try:
-            async with asyncio.timeout(OPEN_WAIT_SECONDS):
-                await self._parts.store.kernels.apply(step)
-        except (TimeoutError, StoreUnavailable, StaleWrite):
-            # Unknown, or a newer count is there: the next flush reports it.
-            self._parts.log.debug("The opened connection to kernel %s goes with the next flush", held.kernel_id)
+        return await self._openings.open(held, record, session_id)
 
     async def live_record(self, kernel_id: str) -> KernelRecord:
         """Return the record of a living kernel.
@@ -136,18 +122,21 @@ class KernelService:
             raise not_found(kernel_id)
         return record
 
-    async def _held(self, kernel_id: str) -> HeldKernel:
-        """Return the kernel held here, else hydrate it; what is held is enough while the database is away."""
+    async def _held(self, kernel_id: str) -> tuple[HeldKernel, KernelRecord | None]:
+        """Return the kernel held here, else hydrate it; what is held is enough while the database is away.
+
+        With it its record as it was just read.
+        """
         try:
             record = await self.live_record(kernel_id)
         except StoreUnavailable:
             held = self._parts.held.get(kernel_id)
             if held is None or held.manager is None:
                 raise
-            return held
+            return held, None
         if record.phase == Phase.STOPPING.value:
             raise conflict("The kernel is being shut down.", "Kernel is being shut down")
-        return await self._hydrator.hydrate(record)
+        return await self._hydrator.hydrate(record), record
 
     def _check_open(self) -> None:
         if self._parts.work.closed:

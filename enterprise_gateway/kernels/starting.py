@@ -168,7 +168,7 @@ class StartActs:
         held.activity.new_generation("idle")
         held.recorded_state = "idle"
         try:
-            await held.serve(started.record.generation, started.manager, started.connection)
+            await held.serve(started.record.generation, started.manager, started.connection, started.record.kernel_info)
             await self._ownership.own(held, started.record)
         except GatewayError as error:
             # It runs, and is recorded: the next look joins it.

@@ -1,14 +1,13 @@
-"""One channel of one client to its kernel: a DEALER where the kernel is up, and what waits where it is not."""
+"""One channel of one client to its kernel: at most one DEALER that is used, and what waits while there is none."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
 
-from enterprise_gateway.relay.messages import DELIMITER
+from enterprise_gateway.relay.dealer import Dealer
 from enterprise_gateway.relay.options import RelayOptions
-from enterprise_gateway.relay.signing import Signer
-from enterprise_gateway.relay.sockets import KernelLink, SocketReader
+from enterprise_gateway.relay.sockets import KernelLink
 
 
 class ChannelFull(Exception):
@@ -16,17 +15,20 @@ class ChannelFull(Exception):
 
 
 class ChannelLost(Exception):
-    """The connection to the kernel is gone; a DEALER doesn't come back by itself."""
+    """The kernel can't be connected to any more."""
 
 
 class KernelChannel:
-    """Messages of one client on one channel, in order, through at most one socket at a time.
+    """Messages of one client on one channel, in order.
+
+    A fresh DEALER is made beside the one in use, which is read until the kernel has seen the fresh one for a while: a
+    reply that was on its way may still go to the former.
 
     Args:
         name: `shell`, `stdin` or `control`.
         identity: What the kernel's ROUTER knows this client by.
         read: Gets what the kernel sent, in batches as they were read.
-        broken: Called with why, when the channel breaks while nobody is sending.
+        changed: Called when a DEALER stands or is lost.
         options: The bounds.
     """
 
@@ -36,25 +38,43 @@ class KernelChannel:
         *,
         identity: bytes,
         read: Callable[[str, list[list[bytes]]], None],
-        broken: Callable[[ChannelFull | ChannelLost], None],
+        changed: Callable[[], None],
         options: RelayOptions,
     ) -> None:
         self.name = name
         self._identity = identity
         self._read = read
-        self._broken = broken
+        self._changed = changed
         self._options = options
-        self._reader: SocketReader | None = None
-        self._signer: Signer | None = None
+        self._used: Dealer | None = None
+        self._fresh: Dealer | None = None
         self._waiting: deque[list[bytes]] = deque()
         self._waiting_bytes = 0
-        self._sent = 0
-        self._taken = 0
 
     @property
-    def connected(self) -> bool:
-        """Is there a socket to the kernel?"""
-        return self._reader is not None
+    def alive(self) -> bool:
+        """Is the DEALER in use connected to the kernel?"""
+        return self._used is not None and self._used.stands
+
+    @property
+    def used(self) -> Dealer | None:
+        """The DEALER in use."""
+        return self._used
+
+    @property
+    def connecting(self) -> bool:
+        """Is there a fresh DEALER, which the kernel may see any moment?"""
+        return self._fresh is not None
+
+    @property
+    def fresh_stands(self) -> bool:
+        """Has the kernel seen the fresh DEALER?"""
+        return self._fresh is not None and self._fresh.stands
+
+    @property
+    def fresh_failed(self) -> bool:
+        """Is the fresh DEALER lost?"""
+        return self._fresh is not None and self._fresh.lost
 
     @property
     def has_waiting(self) -> bool:
@@ -62,46 +82,62 @@ class KernelChannel:
         return bool(self._waiting)
 
     def connect(self, link: KernelLink) -> None:
-        """Open a fresh socket to a kernel that is up, and send what has waited."""
-        self.disconnect()
-        mark = self._options.kernel_queue_messages
-        socket = link.dealer(self.name, identity=self._identity, send_mark=mark)
-        self._signer = link.signer
-        self._reader = SocketReader(
-            socket, self._received, budget=self._options.read_budget, writable=self._flush_later
+        """Make a fresh DEALER.
+
+        Raises:
+            zmq.ZMQError: No socket or file descriptor is left.
+        """
+        self.abandon()
+        self._fresh = Dealer(
+            link,
+            self.name,
+            identity=self._identity,
+            read=self._received,
+            changed=self._news,
+            writable=self._flush,
+            options=self._options,
         )
-        self._flush()
+
+    def abandon(self) -> None:
+        """Close the fresh DEALER, which the kernel did not see in time."""
+        if self._fresh is not None:
+            self._fresh.close()
+            self._fresh = None
+
+    def settle(self) -> None:
+        """Use the fresh DEALER alone, after the last that the former one has got."""
+        if self._fresh is None:
+            return
+        former, self._used, self._fresh = self._used, self._fresh, None
+        if former is not None:
+            former.read_rest()
+            former.close()
 
     def read_rest(self) -> None:
-        """Read the last that has arrived of a kernel that is no more."""
-        if self._reader is not None:
-            self._reader.read_rest()
+        """Read what has arrived."""
+        for dealer in (self._used, self._fresh):
+            if dealer is not None:
+                dealer.read_rest()
 
     def disconnect(self) -> None:
-        """Close the socket; what it had queued is dropped, what waits here stays."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = self._signer = None
-            self._sent = self._taken = 0
+        """Close the sockets; what they had queued is dropped, what waits here stays."""
+        self.abandon()
+        if self._used is not None:
+            self._used.close()
+            self._used = None
 
-    def forget(self) -> None:
-        """Drop what waits: it was meant for a kernel that is no more."""
+    def take_waiting(self) -> list[list[bytes]]:
+        """Take what waits: the kernel won't get it."""
+        waiting = list(self._waiting)
         self._waiting.clear()
         self._waiting_bytes = 0
+        return waiting
 
-    def taken(self, position: int) -> None:
-        """The kernel has answered what `send` put at this position, so it has taken all up to there."""
-        self._taken = max(self._taken, position)
-
-    def send(self, parts: list[bytes]) -> int:
+    def send(self, parts: list[bytes]) -> None:
         """Send to the kernel, now or when it takes messages again.
-
-        Returns:
-            The position of the message in all that goes through this socket.
 
         Raises:
             ChannelFull: Too much waits; the message is dropped.
-            ChannelLost: The socket has lost its kernel.
         """
         size = sum(map(len, parts))
         over = self._waiting_bytes + size > self._options.kernel_queue_bytes
@@ -109,34 +145,16 @@ class KernelChannel:
             raise ChannelFull(self.name)
         self._waiting.append(parts)
         self._waiting_bytes += size
-        position = self._sent + len(self._waiting)
         self._flush()
-        return position
 
     def _flush(self) -> None:
-        reader, signer = self._reader, self._signer
-        while self._waiting and reader is not None and signer is not None:
-            parts = self._waiting[0]
-            if not reader.send([DELIMITER, signer.sign(parts), *parts]):
-                self._check_for_loss()
-                return
-            self._sent += 1
-            self._waiting.popleft()
-            self._waiting_bytes -= sum(map(len, parts))
+        dealer = self._fresh if self.fresh_stands else self._used
+        while self._waiting and dealer is not None and dealer.send(self._waiting[0]):
+            self._waiting_bytes -= sum(map(len, self._waiting.popleft()))
 
-    def _check_for_loss(self) -> None:
-        """Tell a full queue from a lost connection: both refuse a message, but only the full one can have reason to.
-
-        libzmq learns in steps of half the mark what the other side took, so it is full at half of it at the earliest.
-        """
-        if self._sent - self._taken < self._options.kernel_queue_messages // 2:
-            raise ChannelLost(self.name)
-
-    def _flush_later(self) -> None:
-        try:
-            self._flush()
-        except ChannelLost as error:
-            self._broken(error)
+    def _news(self) -> None:
+        self._flush()
+        self._changed()
 
     def _received(self, batch: list[list[bytes]]) -> None:
         self._read(self.name, batch)

@@ -1,4 +1,4 @@
-"""What the relay asks of those around it: who listens to a kernel, and what a client's WebSocket can do."""
+"""What the relay asks of those around it: who listens to a kernel, what a WebSocket can do, whose a session is."""
 
 from __future__ import annotations
 
@@ -62,8 +62,12 @@ class RelayListener(Protocol):
 class ClientSink(Protocol):
     """A client's WebSocket, as the relay sees it. Neither method raises when the client is gone."""
 
-    def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> None:
-        """Write the frames in order; call `sent` once, later, when the network took them (never if the client went)."""
+    def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> bool:
+        """Write the frames in order; call `sent` once, later, when the network took them (never if the client went).
+
+        Returns:
+            False if nothing was written, since the WebSocket is closing or closed.
+        """
         ...
 
     def close(self, code: int, reason: str) -> None:

@@ -37,25 +37,37 @@ def make_header(msg_type: str, *, msg_id: str | None = None, session: str = USER
 
 
 def make_parts(
-    msg_type: str, content: Mapping[str, Any], *, parent: bytes = EMPTY, msg_id: str | None = None
+    msg_type: str,
+    content: Mapping[str, Any],
+    *,
+    parent: bytes = EMPTY,
+    msg_id: str | None = None,
+    session: str = USERNAME,
 ) -> list[bytes]:
     """Make the parts of a message; `parent` is the header of the request it answers, as it was sent."""
-    return [pack(make_header(msg_type, msg_id=msg_id)), parent, EMPTY, pack(content)]
+    return [pack(make_header(msg_type, msg_id=msg_id, session=session)), parent, EMPTY, pack(content)]
 
 
-def status(execution_state: str, *, parent: bytes = EMPTY) -> list[bytes]:
-    """A `status` for IOPub."""
-    return make_parts("status", {"execution_state": execution_state}, parent=parent)
+def status(execution_state: str, *, parent: bytes = EMPTY, session: str = USERNAME) -> list[bytes]:
+    """A `status` for IOPub.
+
+    Args:
+        execution_state: What it says.
+        parent: The header of the request it belongs to.
+        session: The kernel's own, where it is known: a message of another one makes JupyterLab drop those that it has
+            received before and not yet handled.
+    """
+    return make_parts("status", {"execution_state": execution_state}, parent=parent, session=session)
 
 
-def stderr(text: str, *, parent: bytes = EMPTY) -> list[bytes]:
-    """A notice to whoever reads the notebook, as a line on stderr."""
-    return make_parts("stream", {"name": "stderr", "text": text + "\n"}, parent=parent)
+def stderr(text: str, *, parent: bytes = EMPTY, session: str = USERNAME) -> list[bytes]:
+    """A notice to whoever reads the notebook, as a line on stderr; `session` as for `status`."""
+    return make_parts("stream", {"name": "stderr", "text": text + "\n"}, parent=parent, session=session)
 
 
-def aborted(request_type: str, request_header: bytes) -> list[bytes]:
-    """The answer to a request that its kernel will never answer."""
-    return make_parts(reply_type(request_type), {"status": "aborted"}, parent=request_header)
+def aborted(request_type: str, request_header: bytes, *, session: str = USERNAME) -> list[bytes]:
+    """The answer to a request that its kernel will never answer; `session` as for `status`."""
+    return make_parts(reply_type(request_type), {"status": "aborted"}, parent=request_header, session=session)
 
 
 def reply_type(request_type: str) -> str:

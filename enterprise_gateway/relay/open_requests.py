@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from enterprise_gateway.relay.codec import ClientMessage
+from enterprise_gateway.relay.codec import ClientMessage, read_header
 
 
 class OpenRequest(NamedTuple):
-    """A request without its reply; `header` as the client sent it, `position` as its channel counts."""
+    """A request without its reply; `header` as the client sent it."""
 
     channel: str
     msg_type: str
     header: bytes
-    position: int
 
 
 class OpenRequests:
@@ -26,13 +26,15 @@ class OpenRequests:
     def __len__(self) -> int:
         return len(self._requests)
 
-    def add(self, message: ClientMessage, position: int) -> None:
-        """A message went to the kernel's channel; only requests are remembered."""
-        if not message.msg_type.endswith("_request"):
-            return
-        if len(self._requests) >= self._limit:
-            del self._requests[next(iter(self._requests))]
-        self._requests[message.msg_id] = OpenRequest(message.channel, message.msg_type, message.parts[0], position)
+    def add(self, message: ClientMessage) -> None:
+        """A message is on its way to the kernel; only requests are remembered."""
+        if message.msg_type.endswith("_request"):
+            self._remember(message.msg_id, OpenRequest(message.channel, message.msg_type, message.parts[0]))
+
+    def inherit(self, requests: Iterable[OpenRequest]) -> None:
+        """Remember those of a former connection too."""
+        for request in requests:
+            self._remember(str(read_header([request.header]).get("msg_id")), request)
 
     def answered(self, msg_id: str) -> OpenRequest | None:
         """The kernel has replied to this one; returns it if it was open."""
@@ -43,3 +45,8 @@ class OpenRequests:
         requests = list(self._requests.values())
         self._requests.clear()
         return requests
+
+    def _remember(self, msg_id: str, request: OpenRequest) -> None:
+        if len(self._requests) >= self._limit:
+            del self._requests[next(iter(self._requests))]
+        self._requests[msg_id] = request

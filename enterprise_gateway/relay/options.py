@@ -21,6 +21,9 @@ class RelayOptions:
         read_budget: Messages read from one socket before the event loop gets its turn.
         flow_timeout_seconds: How long a new subscription may take to be proven; then it is trusted.
         max_message_bytes: The largest WebSocket message taken from a client; a larger one closes it (1009).
+        reconnect_seconds: How long what is sent to a client that is away is kept for it; 0 keeps nothing.
+        reconnect_buffer_bytes: What is kept for one such client. Beyond it stream and display messages are left out,
+            and the client is told when it comes; beyond twice as much all that is kept goes.
         ping_interval_seconds: Between WebSocket pings; 0 sends none. A client of whom nothing came in two intervals,
             no pong either, is closed (1012).
     """
@@ -32,4 +35,6 @@ class RelayOptions:
     read_budget: int = 256
     flow_timeout_seconds: float = 1.0
     max_message_bytes: int = 512 * MEBIBYTE
+    reconnect_seconds: float = 3_600.0
+    reconnect_buffer_bytes: int = 16 * MEBIBYTE
     ping_interval_seconds: float = 30.0

@@ -55,7 +55,7 @@ class Outbox:
         self._framing = framing
         self._limit = limit_bytes
         self._overflow = overflow
-        self._waiting: list[Frame] = []
+        self._waiting: list[Outgoing] = []
         self._waiting_bytes = 0
         self._flying_bytes = 0
         self._left_out = 0
@@ -88,11 +88,12 @@ class Outbox:
         self._closed = True
         self._sink.close(code, reason)
 
-    def abandon(self) -> None:
-        """The WebSocket is gone: forget what waits."""
+    def unsent(self) -> list[Outgoing]:
+        """The WebSocket is gone: take back what was not handed to it."""
         self._closed = True
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
         self._waiting_bytes = 0
+        return waiting
 
     def _keep(self, message: Outgoing) -> bool:
         """Decide on a message that is beyond the bound."""
@@ -102,24 +103,25 @@ class Outbox:
                 self._say("Output is left out from here on: this client reads it too slowly.", message.parts[1])
             return False
         if self.size >= 2 * self._limit:
-            self.abandon()
+            self.unsent()
             self._overflow()
             return False
         return True
 
     def _append(self, message: Outgoing) -> None:
-        frame = message.frame(self._framing)
-        self._waiting.append(frame)
-        self._waiting_bytes += len(frame.payload)
+        self._waiting.append(message)
+        self._waiting_bytes += len(message.frame(self._framing).payload)
 
     def _say(self, text: str, parent: bytes) -> None:
         self._append(Outgoing("iopub", messages.stderr(text, parent=parent)))
 
     def _send(self) -> None:
-        batch, self._waiting = self._waiting, []
-        self._flying_bytes += self._waiting_bytes
-        size, self._waiting_bytes = self._waiting_bytes, 0
-        self._sink.send(batch, lambda: self._sent(size))
+        size = self._waiting_bytes
+        if not self._sink.send([message.frame(self._framing) for message in self._waiting], lambda: self._sent(size)):
+            return  # it is closing: what waits here is taken back
+        self._waiting = []
+        self._waiting_bytes = 0
+        self._flying_bytes += size
 
     def _sent(self, size: int) -> None:
         self._flying_bytes -= size

@@ -21,6 +21,8 @@ Socket = zmq.Socket[bytes]
 
 MAX_SOCKETS = 65_535  # libzmq's own limit; its default of 1,023 is about 255 kernels
 NEVER = -1
+# What a watched socket is told: the other side has shaken hands, or the connection is gone (or never came about).
+WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 MAX_REST_BATCHES = 200
 BATCH_BYTES = 2 * 1024 * 1024  # then the loop gets its turn, and clients get what was read
 SEARCH_MS = 20  # between two attempts to reach a kernel that has not bound yet
@@ -64,23 +66,32 @@ class KernelLink:
         context: Where its sockets are made.
         connection: The connection file's content.
         signer: Signs with its key.
+        hands_over: Does the kernel give the replies to the newest of two sockets of one identity? Otherwise it takes no
+            notice of a second one while the first is connected.
     """
 
     context: Context
     connection: Mapping[str, Any]
     signer: Signer
+    hands_over: bool = True
 
     @classmethod
-    def to(cls, context: Context, connection: Mapping[str, Any]) -> KernelLink:
+    def to(cls, context: Context, connection: Mapping[str, Any], *, hands_over: bool = True) -> KernelLink:
         """Make a link from a connection file's content.
 
         Raises:
             ValueError: The connection names a signature scheme that is not known here.
         """
-        return cls(context, connection, Signer.of(connection))
+        return cls(context, connection, Signer.of(connection), hands_over)
 
     def dealer(
-        self, channel: str, *, identity: bytes | None = None, send_mark: int = 1_000, searching: bool = False
+        self,
+        channel: str,
+        *,
+        identity: bytes | None = None,
+        send_mark: int = 1_000,
+        searching: bool = False,
+        watched: bool = False,
     ) -> Socket:
         """Connect a fresh DEALER to a channel.
 
@@ -90,8 +101,15 @@ class KernelLink:
             send_mark: How many messages libzmq queues before a send is refused.
             searching: Keep trying until the kernel binds. Otherwise the socket never connects twice by itself: a
                 stale one that came back would steal the identity from its successor.
+            watched: Have its monitor tell `WATCHED`.
         """
         socket = self.context.socket(zmq.DEALER)
+        if watched:
+            try:
+                socket.get_monitor_socket(WATCHED)
+            except zmq.ZMQError:  # no descriptor is left for it
+                socket.close(linger=0)
+                raise
         socket.set(zmq.RECONNECT_IVL, SEARCH_MS if searching else NEVER)
         socket.set(zmq.SNDHWM, send_mark)
         if identity is not None:

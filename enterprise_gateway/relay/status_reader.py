@@ -7,15 +7,20 @@ from typing import Literal
 
 from enterprise_gateway.relay.codec import read_header, read_object
 from enterprise_gateway.relay.interfaces import KernelStatus
-from enterprise_gateway.relay.messages import is_own
+from enterprise_gateway.relay.messages import USERNAME, is_own
 
 REMEMBERED = 1_000  # requests on control whose statuses may still come
 
 
 class StatusReader:
-    """Knows which requests went over control here; what other replicas' clients sent there, it can't know."""
+    """Knows which requests went over control here; what other replicas' clients sent there, it can't know.
+
+    Attributes:
+        session: What the kernel calls its own session; the gateway's name until it has said so.
+    """
 
     def __init__(self) -> None:
+        self.session = USERNAME
         self._control: dict[str, None] = {}
 
     def sent_on_control(self, msg_id: str) -> None:
@@ -32,7 +37,9 @@ class StatusReader:
         header = parts[0]
         if b'"status"' not in header and b'"iopub_welcome"' not in header:
             return None
-        msg_type = read_header(parts).get("msg_type")
+        read = read_header(parts)
+        msg_type = read.get("msg_type")
+        self.session = str(read.get("session") or self.session)
         if msg_type == "iopub_welcome":
             return "welcome"
         return self._status(parts) if msg_type == "status" else None

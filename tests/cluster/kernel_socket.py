@@ -128,9 +128,27 @@ class KernelSocket:
 
     async def close(self) -> None:
         """Close it, and see it closed."""
+        await self.leave()
+
+    async def leave(self) -> list[Message]:
+        """Close it as a client that comes back: return what still came until the server had closed it too."""
         self._connection.close()
-        while not self._over and await self._connection.read_message() is not None:
-            pass
+        rest: list[Message] = []
+        while not self._over and (frame := await self._connection.read_message()) is not None:
+            rest.append(self._read(frame))
+        self._over = True
+        return rest
+
+    def abort(self) -> None:
+        """Cut the connection: what is on its way is lost."""
+        assert self._connection.protocol is not None
+        assert self._connection.protocol.stream is not None
+        self._connection.protocol.stream.close()
+        self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._connection.close()  # else tornado complains when it is collected
 
     async def send(
         self,
@@ -177,8 +195,11 @@ class KernelSocket:
         async with asyncio.timeout(seconds):
             frame = await self._connection.read_message()
         if frame is None:
-            self._over = True
+            self._end()
             raise Closed(self._connection.close_code, self._connection.close_reason)
+        return self._read(frame)
+
+    def _read(self, frame: str | bytes) -> Message:
         return _read_v1(frame) if self._v1 else _read_legacy(frame)
 
     async def until(self, condition: Callable[[Message], bool], *, seconds: float = PATIENCE_SECONDS) -> Message:

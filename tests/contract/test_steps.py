@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from persistence import steps
+from persistence.clients import KEPT, next_claim
 from persistence.documents import Act, ClientHold, ConnectionCount, KernelRecord, Step
 from persistence.errors import StaleWrite
 from persistence.kernels import KernelStore
@@ -320,6 +321,48 @@ async def test_a_late_opening_does_not_undo_a_newer_count(kernels: KernelStore, 
     await put(kernels, running_kernel(connections={"r2": ConnectionCount(count=0, n=5)}))
     with pytest.raises(StaleWrite):
         await kernels.apply(steps.open_connection("k1", replica="r2", count=1, n=n, now=LATER))
+
+
+def opening(record: KernelRecord, session: str, replica: str = "r2", n: int = 1) -> Step:
+    claim = next_claim(record.clients, session, replica)
+    return steps.open_connection("k1", replica=replica, count=1, n=n, now=LATER, client=claim)
+
+
+async def test_an_opened_connection_says_in_the_same_write_that_it_is_its_sessions_newest(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel())
+    first = await kernels.apply(opening(record, "s"))
+    assert first.connections["r2"].count == 1
+    assert dict(first.clients) == {"s": ClientHold(replica="r2", n=1)}
+    second = await kernels.apply(opening(first, "s", "r3"))
+    assert dict(second.clients) == {"s": ClientHold(replica="r3", n=2)}
+
+
+@pytest.mark.parametrize("connected_before", [False, True])
+async def test_of_two_connections_of_a_session_that_were_read_alike_one_loses(
+    kernels: KernelStore, connected_before: bool
+) -> None:
+    record = await put(kernels, running_kernel())
+    if connected_before:
+        record = await kernels.apply(opening(record, "s"))
+    await kernels.apply(opening(record, "s", n=2))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(opening(record, "s", "r3"))
+
+
+async def test_connections_of_other_sessions_do_not_stand_in_the_way(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel())
+    await kernels.apply(opening(record, "s"))
+    both = await kernels.apply(opening(record, "t", "r3"))
+    assert set(both.clients) == {"s", "t"}
+
+
+async def test_a_record_keeps_the_newest_sessions_only(kernels: KernelStore) -> None:
+    record = await put(kernels, running_kernel())
+    for number in range(KEPT + 3):
+        record = await kernels.apply(opening(record, f"s{number}", n=number + 1))
+    assert set(record.clients) == {f"s{number}" for number in range(3, KEPT + 3)}
+    back = await kernels.apply(opening(record, "s0", n=100))
+    assert back.clients["s0"].n > max(hold.n for hold in record.clients.values())
 
 
 async def test_an_ended_kernel_takes_no_connection(kernels: KernelStore) -> None:

@@ -19,7 +19,7 @@ class FakeSink:
     """Keeps the frames. While `slow`, it takes a batch but never says that the network took it.
 
     Attributes:
-        closed: The close code and reason, once closed.
+        closed: The close code and reason, once closed. Nothing is taken after it.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,9 @@ class FakeSink:
         self._waiting: list[Callable[[], None]] = []
         self._news = asyncio.Event()
 
-    def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> None:
+    def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> bool:
+        if self.closed is not None:
+            return False
         self.frames.extend(frames)
         self.batches.append(len(frames))
         self._news.set()
@@ -38,6 +40,7 @@ class FakeSink:
             self._waiting.append(sent)
         else:
             asyncio.get_running_loop().call_soon(sent)
+        return True
 
     def close(self, code: int, reason: str) -> None:
         self.closed = self.closed or (code, reason)

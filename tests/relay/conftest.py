@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from enterprise_gateway.relay.claims import Claim
 from enterprise_gateway.relay.codec import V1, Framing
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.interfaces import KernelStatus
@@ -92,6 +93,6 @@ async def bound(relay: Relay, kernel: FakeKernel) -> Relay:
     return relay
 
 
-def attach(relay: Relay, *, session_id: str | None = None, framing: Framing = V1, arrival: int = 0) -> Client:
+def attach(relay: Relay, *, session_id: str | None = None, framing: Framing = V1, claim: Claim | None = None) -> Client:
     sink = FakeSink()
-    return Client(sink, relay.attach(sink, session_id=session_id, framing=framing, arrival=arrival))
+    return Client(sink, relay.attach(relay.open(session_id, claim), sink, framing=framing))

@@ -16,21 +16,37 @@ from tests.relay.conftest import attach
 NewRelay = Callable[[RelayOptions], Relay]
 
 
-async def test_a_session_that_connects_again_takes_over(bound: Relay, kernel: FakeKernel) -> None:
+async def test_a_session_that_connects_again_and_speaks_takes_over(bound: Relay, kernel: FakeKernel) -> None:
     former = attach(bound, session_id="one")
     kernel.hold()
     former.send("execute_request", msg_id="long")
     await kernel.received("execute_request")
     newer = attach(bound, session_id="one")
+    assert former.sink.closed is None
+    newer.send("interrupt_request", channel="control")
     assert former.sink.closed is not None
     assert former.sink.closed[0] == 1000  # JupyterLab doesn't come back after it
-    newer.send("kernel_info_request")  # waits behind the cell
-    newer.send("interrupt_request", channel="control")  # and its answer shows that the new sockets stand
     await newer.sink.until(lambda sink: sink.of_type("interrupt_reply"))
     kernel.resume()
     (reply,) = await newer.sink.until(lambda sink: sink.of_type("execute_reply"))
     assert reply["parent_header"]["msg_id"] == "long"
     assert not former.sink.of_type("execute_reply")
+    assert bound.client_count == 1
+
+
+async def test_a_websocket_that_was_given_up_silently_does_not_deafen_the_one_that_speaks(
+    bound: Relay, kernel: FakeKernel
+) -> None:
+    spoken = attach(bound, session_id="one")
+    spoken.send("kernel_info_request")
+    await spoken.sink.until(lambda sink: sink.of_type("kernel_info_reply"))
+    silent = attach(bound, session_id="one")  # asked for before, and here only now
+    await kernel.publish("stream", {"name": "stdout", "text": "heard by both"})
+    await spoken.sink.until(lambda sink: sink.of_type("stream"))
+    spoken.send("execute_request")
+    await spoken.sink.until(lambda sink: sink.of_type("execute_reply"))
+    assert silent.sink.closed is not None
+    assert silent.sink.closed[0] == 1000
     assert bound.client_count == 1
 
 
@@ -54,25 +70,15 @@ async def test_a_long_cell_is_answered_to_the_session_on_another_replica(
     assert not client.sink.of_type("execute_reply")
 
 
-async def test_a_superseded_client_is_deaf_and_mute(bound: Relay, kernel: FakeKernel) -> None:
+async def test_who_was_closed_for_another_one_of_its_session_is_deaf_and_mute(bound: Relay, kernel: FakeKernel) -> None:
     former = attach(bound, session_id="one")
     newer = attach(bound, session_id="one")
+    newer.send("kernel_info_request")
     former.send("execute_request", msg_id="stale")
     newer.send("execute_request", msg_id="fresh")
     await newer.sink.until(lambda sink: sink.of_type("execute_reply"))
-    assert [request.msg_id for request in kernel.requests] == ["fresh"]
+    assert [request.msg_id for request in kernel.requests][1:] == ["fresh"]
     former.connection.detach()  # its WebSocket closes at last
-    assert bound.client_count == 1
-
-
-async def test_of_two_openings_the_one_asked_for_last_stays_though_it_was_ready_first(bound: Relay) -> None:
-    newer = attach(bound, session_id="one", arrival=2)
-    former = attach(bound, session_id="one", arrival=1)
-    assert former.sink.closed is not None
-    assert former.sink.closed[0] == 1000
-    assert newer.sink.closed is None
-    newer.send("kernel_info_request")
-    await newer.sink.until(lambda sink: sink.of_type("kernel_info_reply"))
     assert bound.client_count == 1
 
 

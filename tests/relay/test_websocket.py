@@ -7,8 +7,7 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +17,9 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from enterprise_gateway.errors import not_found
 from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
-from enterprise_gateway.relay.codec import V1, V1_SUBPROTOCOL
+from enterprise_gateway.relay.codec import V1, V1_SUBPROTOCOL, Framing
+from enterprise_gateway.relay.connection import ClientConnection
+from enterprise_gateway.relay.interfaces import ClientSink
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.relay import Relay
 from persistence.clock import sleep
@@ -28,23 +29,30 @@ from tests.relay.conftest import Listener
 from tests.unit.handlers.server import KERNEL_ID, Server, error_of, serving
 
 
-@dataclass
 class Held:
-    relay: Relay
-    settled: int = 0
+    def __init__(self, relay: Relay, session_id: str | None) -> None:
+        self._relay = relay
+        self._session = relay.open(session_id)
+
+    @property
+    def options(self) -> RelayOptions:
+        return self._relay.options
+
+    def attach(self, sink: ClientSink, framing: Framing) -> ClientConnection:
+        return self._relay.attach(self._session, sink, framing=framing)
 
     def settle(self) -> None:
-        self.settled += 1
+        self._session.keep()
 
 
 @asynccontextmanager
 async def gateway(options: RelayOptions | None = None, **settings: Any) -> AsyncIterator[tuple[Server, Relay]]:
     relay = Relay(KERNEL_ID, listener=Listener(), log=logging.getLogger("relay"), options=options)
 
-    async def open_channels(kernel_id: str) -> Held:
+    async def open_channels(kernel_id: str, session_id: str | None) -> Held:
         if kernel_id != KERNEL_ID:
             raise not_found(kernel_id)
-        return Held(relay)
+        return Held(relay, session_id)
 
     async with serving(extra=(CHANNELS_ROUTE,), **settings) as server:
         server.kernels.open_channels = open_channels  # type: ignore[method-assign]
@@ -175,11 +183,13 @@ async def test_a_drain_closes_with_1012() -> None:
         assert await closed(client) == 1012
 
 
-async def test_a_reconnect_of_the_session_takes_over() -> None:
+async def test_a_reconnect_of_the_session_that_speaks_takes_over(kernel: FakeKernel) -> None:
     async with gateway() as (server, relay), connect(server, query="?session_id=one") as former:
+        await relay.bind(kernel.connection, 1)
         await message_of(former, "status")
         async with connect(server, query="?session_id=one") as newer:
-            await message_of(newer, "status")
+            await newer.write_message(V1.encode("shell", request_parts("kernel_info_request")).payload, binary=True)
+            await message_of(newer, "kernel_info_reply")
             assert await closed(former) == 1000
             assert relay.client_count == 1
 
@@ -235,10 +245,10 @@ async def test_a_client_that_vanishes_while_its_kernel_is_sought_leaves_no_trace
     async with gateway() as (server, relay):
         sought, found = asyncio.Event(), asyncio.Event()
 
-        async def open_channels(kernel_id: str) -> Held:
+        async def open_channels(kernel_id: str, session_id: str | None) -> Held:
             sought.set()
             await found.wait()
-            return Held(relay)
+            return Held(relay, session_id)
 
         server.kernels.open_channels = open_channels  # type: ignore[method-assign]
         _, writer = await handshake(server)
@@ -251,38 +261,11 @@ async def test_a_client_that_vanishes_while_its_kernel_is_sought_leaves_no_trace
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_a_session_that_connects_twice_keeps_its_last_try_though_the_first_is_ready_later(
-    kernel: FakeKernel,
-) -> None:
-    async with gateway() as (server, relay):
-        await relay.bind(kernel.connection, 1)
-        first_seeks, second_is_open = asyncio.Event(), asyncio.Event()
-
-        async def open_channels(kernel_id: str) -> Held:
-            if not first_seeks.is_set():
-                first_seeks.set()
-                await second_is_open.wait()
-            return Held(relay)
-
-        server.kernels.open_channels = open_channels  # type: ignore[method-assign]
-        async with AsyncExitStack() as stack, asyncio.timeout(10):
-            first = asyncio.ensure_future(stack.enter_async_context(connect(server, query="?session_id=one")))
-            await first_seeks.wait()
-            second = await stack.enter_async_context(connect(server, query="?session_id=one"))
-            second_is_open.set()
-            late = await first
-            while await late.read_message() is not None:
-                pass
-            assert late.close_code == 1000
-            assert second.close_code is None
-            assert relay.client_count == 1
-
-
 async def test_small_answers_are_not_held_back_by_nagle(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     async with gateway() as (server, relay):
         await relay.bind(kernel.connection, 1)
         async with connect(server):
-            (handler_sink,) = [client_._sink for client_ in relay._clients]
+            (handler_sink,) = [connection._sink for connection in relay._sessions.connections]
             stream = handler_sink._handler.ws_connection.stream  # type: ignore[attr-defined]
             assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 

@@ -87,7 +87,7 @@ class FakeKernels:
     async def shutdown(self, kernel_id: str) -> None:
         await self._note("shutdown", kernel_id, kernel_id=kernel_id)
 
-    async def open_channels(self, kernel_id: str) -> Channels:
+    async def open_channels(self, kernel_id: str, session_id: str | None) -> Channels:
         raise not_found(kernel_id)
 
 

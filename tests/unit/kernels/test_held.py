@@ -19,6 +19,7 @@ class FakeRelay:
     """Bound to the first generation; notes what it was told."""
 
     client_count = 0
+    in_use = False
 
     def __init__(self) -> None:
         self.generation: int | None = 1

@@ -16,11 +16,15 @@ class Sink:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.closed: int | None = None
+        self.closing = False
         self._sent: Callable[[], None] | None = None
 
-    def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> None:
+    def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> bool:
+        if self.closing:
+            return False
         self.batches.append([label(read_frame(frame)) for frame in frames])
         self._sent = sent
+        return True
 
     def close(self, code: int, reason: str) -> None:
         self.closed = code
@@ -131,6 +135,27 @@ def test_closing_sends_what_waits_first() -> None:
     box.close(1012, "")
     assert sink.batches == [["1"], ["2"]]
     assert sink.closed == 1012
+
+
+def test_what_was_not_handed_to_the_network_can_be_taken_back() -> None:
+    sink = Sink()
+    box = make(sink)
+    for text in "123":
+        box.put(outgoing(text))
+        box.flush()
+    assert [label(read_frame(message.frame(V1))) for message in box.unsent()] == ["2", "3"]
+    assert box.unsent() == []
+
+
+def test_a_closing_websocket_takes_nothing_and_nothing_is_lost() -> None:
+    sink = Sink()
+    sink.closing = True
+    box = make(sink)
+    box.put(outgoing("1"))
+    box.flush()
+    box.put(outgoing("2"))
+    box.flush()
+    assert len(box.unsent()) == 2
 
 
 def test_nothing_is_sent_after_the_close() -> None:

@@ -1,0 +1,103 @@
+"""Fetches what another replica has kept for a client that has come here.
+
+Never for long: a replica that is known to be dead is not asked, one that does not listen says so at once, and one that
+does not answer in time is given up. What it kept is lost then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from logging import Logger, LoggerAdapter
+from typing import Any
+
+from tornado.httpclient import HTTPError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from culling.membership import Membership
+from enterprise_gateway.peers.letters import Ask, Letters, NotGenuine
+from enterprise_gateway.relay.claims import Former
+from enterprise_gateway.relay.handover import Handover
+from persistence.errors import PersistenceError
+from persistence.kernel_session_manager import KernelSessionManager
+
+SCHEME = "Sealed"
+PATH = "/peer/kernels/{kernel_id}/handover"
+CONNECT_SECONDS = 1.0
+MARGIN_SECONDS = 0.5  # between what the other one may take and what is waited for
+AT_ONCE = 20
+
+
+class Peers:
+    """Asks the other replicas.
+
+    Args:
+        store: Knows where replicas are that came since the last beat.
+        membership: Knows the others, and who is dead.
+        letters: Seals the asks.
+        context: For TLS; None where replicas speak plain HTTP.
+        limit_bytes: The largest answer that is taken.
+        log: Told what was not handed over.
+    """
+
+    def __init__(
+        self,
+        store: KernelSessionManager,
+        membership: Membership,
+        letters: Letters,
+        *,
+        context: ssl.SSLContext | None,
+        limit_bytes: int,
+        log: Logger | LoggerAdapter[Any],
+    ) -> None:
+        self._store = store
+        self._membership = membership
+        self._letters = letters
+        self._context = context
+        self._log = log
+        self._client = SimpleAsyncHTTPClient(
+            force_instance=True, max_clients=AT_ONCE, max_buffer_size=limit_bytes, max_body_size=limit_bytes
+        )
+
+    async def fetch(self, kernel_id: str, key: str, former: Former, seconds: float) -> Handover | None:
+        """End a connection on another replica and take what it has kept; None where that can't be had in time."""
+        ask = Ask(
+            kernel_id=kernel_id, key=key, n=former.n, replica=former.replica, seconds=max(0.0, seconds - MARGIN_SECONDS)
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._ask(ask)
+        except (HTTPError, OSError, ValueError, TimeoutError, PersistenceError, NotGenuine) as error:
+            self._log.info(
+                "Replica %s does not hand over what it kept for a client of kernel %s: %s",
+                former.replica,
+                kernel_id,
+                str(error) or type(error).__name__,
+            )
+            return None
+
+    async def _ask(self, ask: Ask) -> Handover | None:
+        url = await self._url(ask.replica)
+        if url is None:
+            return None
+        response = await self._client.fetch(
+            HTTPRequest(
+                url.rstrip("/") + PATH.format(kernel_id=ask.kernel_id),
+                method="POST",
+                body=b"",
+                headers={"Authorization": f"{SCHEME} {self._letters.seal(ask)}"},
+                connect_timeout=CONNECT_SECONDS,
+                request_timeout=ask.seconds + MARGIN_SECONDS,
+                follow_redirects=False,
+                ssl_options=self._context,
+            )
+        )
+        return await asyncio.to_thread(self._letters.open_answer, ask, response.body)
+
+    async def _url(self, replica: str) -> str | None:
+        """Where it is, unless it is known to be dead."""
+        if self._membership.gone(replica):
+            return None
+        known = next((record for record in self._membership.replicas if record.replica_id == replica), None)
+        record = known or await self._store.replicas.get(replica)  # it may be newer than the last look at all
+        return None if record is None else record.url

@@ -1,0 +1,52 @@
+"""Gives another replica what was kept here for a client that has come to that one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from enterprise_gateway.errors import GatewayError, forbidden, missing
+from enterprise_gateway.kernels.held import HeldKernels
+from enterprise_gateway.peers.letters import Ask, Letters, NotGenuine
+
+
+class Handovers:
+    """Answers the asks of other replicas.
+
+    Args:
+        held: The kernels that are held here.
+        letters: Opens the asks.
+        is_here: Is, or was, this an id of this replica?
+    """
+
+    def __init__(self, held: HeldKernels, letters: Letters, is_here: Callable[[str], bool]) -> None:
+        self._held = held
+        self._letters = letters
+        self._is_here = is_here
+
+    async def give(self, kernel_id: str, sealed: str) -> bytes:
+        """End the connection that is asked for, and return, sealed, what it has kept.
+
+        Raises:
+            GatewayError: 403, no replica asks; 404, there is no such connection here (any more).
+        """
+        ask = self._opened(kernel_id, sealed)
+        held = self._held.get(kernel_id)
+        handover = None if held is None else await held.relay.give(ask.key, ask.n, ask.seconds)
+        if handover is None:
+            raise missing("There is no such connection here.", "No such connection")
+        return await asyncio.to_thread(self._letters.seal_answer, ask, handover)
+
+    def _opened(self, kernel_id: str, sealed: str) -> Ask:
+        try:
+            ask = self._letters.open(kernel_id, sealed)
+        except NotGenuine as error:
+            raise refused() from error
+        if not self._is_here(ask.replica):
+            raise refused()
+        return ask
+
+
+def refused() -> GatewayError:
+    """Answer who is no replica, or asks the wrong one. It does not say what was wrong."""
+    return forbidden("Only replicas of this deployment may ask for this.")

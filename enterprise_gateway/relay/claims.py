@@ -1,0 +1,62 @@
+"""Whose a session is: the order of its connections, and where the former one is. The relay asks; others know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple, Protocol
+
+from enterprise_gateway.relay.handover import Handover
+from persistence.clock import Deadline
+
+FRESH_SECONDS = 1.0
+"""How long it may be relied on that a connection was its session's newest: the process may have been paused since."""
+
+
+_KEY_DIGITS = 32
+
+
+def session_key(session_id: str) -> str:
+    """Give the form of a session's id that is the same everywhere, and safe as a name."""
+    return sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()[:_KEY_DIGITS]
+
+
+class Former(NamedTuple):
+    """The connection before; `here`: it is, or was, one of this process."""
+
+    replica: str
+    n: int
+    here: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A session's connection, which was its newest when it was recorded.
+
+    Attributes:
+        n: Its number, higher than those before.
+        former: The one before it; None if there was none that is known.
+        fresh: Until when its DEALERs may be made without another look.
+        sure: Is it known to be recorded? Otherwise it may be, or not.
+    """
+
+    n: int
+    former: Former | None
+    fresh: Deadline
+    sure: bool = True
+
+
+class Reconnects(Protocol):
+    """What is known of the sessions of one kernel beyond this process. None of it raises. `key` names the session."""
+
+    async def claim(self, key: str) -> Claim | None:
+        """Make a connection here the session's newest; None where that can't be recorded now."""
+        ...
+
+    async def newest(self, key: str, n: int) -> bool | None:
+        """Is this connection still the session's newest? None: nobody can say now."""
+        ...
+
+    async def fetch(self, key: str, former: Former, seconds: float) -> Handover | None:
+        """End a connection on another replica and take what it has kept; None where that can't be had in time."""
+        ...

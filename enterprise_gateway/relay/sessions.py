@@ -1,0 +1,251 @@
+"""All sessions of one kernel on this replica, and their WebSockets.
+
+Of several open WebSockets of one session each gets what the kernel sends, since which of them its client listens to
+isn't known: a client may have given one up without closing it, and that one may even be the last to open. Who speaks is
+the client: the others are closed then. And if the session has gone on elsewhere meanwhile, who speaks takes it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from logging import Logger, LoggerAdapter
+from typing import Any, Protocol
+
+from enterprise_gateway.relay.buffer import BufferBudget
+from enterprise_gateway.relay.channels import KernelChannels, MakeChannels
+from enterprise_gateway.relay.claims import Claim, Reconnects
+from enterprise_gateway.relay.codec import ClientMessage, Framing
+from enterprise_gateway.relay.connection import ClientConnection
+from enterprise_gateway.relay.handover import Handover
+from enterprise_gateway.relay.interfaces import ClientSink
+from enterprise_gateway.relay.open_requests import OpenRequest
+from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.outbox import Outgoing
+from enterprise_gateway.relay.session import CLOSE_NORMAL, CLOSE_TRY_AGAIN_LATER, ClientSession, Kernel, aborted
+from enterprise_gateway.relay.sockets import KernelLink
+from persistence import clock
+
+CLAIM_AGAIN_SECONDS = 1.0
+MOST_WAITING = 1_000  # messages of a client that takes its session back
+
+
+class Owner(Kernel, Protocol):
+    """The relay, as its sessions see it."""
+
+    def client_message(self, message: ClientMessage) -> bool:
+        """A client sends this; False if there is no kernel any more, and none will come."""
+        ...
+
+
+class Sessions:
+    """Sessions by the order in which they began.
+
+    Args:
+        owner: The relay.
+        reconnects: Who knows of the sessions elsewhere.
+        budget: What all may keep together.
+        options: The bounds.
+        log: Where trouble is told.
+        make_channels: Makes a session's channels to the kernel.
+
+    Attributes:
+        connections: The open WebSockets, also of sessions that have gone on elsewhere.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        *,
+        reconnects: Reconnects | None,
+        budget: BufferBudget,
+        options: RelayOptions,
+        log: Logger | LoggerAdapter[Any],
+        make_channels: MakeChannels = KernelChannels,
+    ) -> None:
+        # Both are replaced, never changed: they may shrink while they are walked.
+        self.connections: tuple[ClientConnection, ...] = ()
+        self._sessions: tuple[ClientSession, ...] = ()
+        self._owner = owner
+        self._reconnects = reconnects
+        self._budget = budget
+        self._options = options
+        self._log = log
+        self._make_channels = make_channels
+        self._link: KernelLink | None = None
+        self._rivals: set[str] = set()
+        self._claiming: dict[ClientConnection, tuple[asyncio.Task[None], list[ClientMessage]]] = {}
+
+    @property
+    def count(self) -> int:
+        """How many WebSockets are open whose sessions are here."""
+        return sum(len(session.outlets) for session in self._sessions if not session.superseded)
+
+    @property
+    def any(self) -> bool:
+        """Is there any session?"""
+        return bool(self._sessions)
+
+    @property
+    def awaited(self) -> list[ClientSession]:
+        """Those whose client is away."""
+        return [session for session in self._sessions if session.away]
+
+    def open(self, key: str | None, claim: Claim | None = None) -> ClientSession:
+        """Begin a session's next connection, or go on with the one before if that is here."""
+        session = self._former(key, claim)
+        if session is not None:
+            session.renumber(claim)
+            return session
+        session = ClientSession(
+            self._owner,
+            key=key,
+            reconnects=self._reconnects,
+            budget=self._budget,
+            options=self._options,
+            log=self._log,
+            make_channels=self._make_channels,
+        )
+        self._sessions = (*self._sessions, session)
+        session.begin(claim, self._link)
+        return session
+
+    def attach(self, session: ClientSession, sink: ClientSink, framing: Framing) -> ClientConnection:
+        """A WebSocket of the session has opened."""
+        connection = ClientConnection(self, session, sink, framing=framing, options=self._options, log=self._log)
+        if session.key is not None and any(other.key == session.key for other in self.connections):
+            self._rivals.add(session.key)
+        self.connections = (*self.connections, connection)
+        return connection
+
+    async def give(self, key: str, n: int, seconds: float) -> Handover | None:
+        """Hand a connection over to the next one, on another replica; None if it is not here."""
+        for session in self._sessions:
+            if session.key == key and session.n == n:
+                return await session.give(seconds)
+        return None
+
+    def receive(self, connection: ClientConnection, request: ClientMessage) -> None:
+        """A client sends this: it is there."""
+        if connection.key in self._rivals:
+            self._close_rivals(connection)
+        if not self._owner.client_message(request):
+            self._abort(connection, request)
+        elif connection in self._claiming and connection.session.superseded:
+            self._wait(connection, request)
+        elif connection.session.superseded:
+            self._claim(connection, [request])
+        else:
+            connection.session.send(request)
+            if self._unrecorded(connection):
+                self._claim(connection, [])
+
+    def detached(self, connection: ClientConnection) -> None:
+        """This connection is over."""
+        self.connections = tuple(other for other in self.connections if other is not connection)
+        self._rivals.intersection_update(other.key or "" for other in self.connections)
+
+    def forget_ended(self) -> None:
+        """Leave out the sessions that are over."""
+        self._sessions = tuple(session for session in self._sessions if not session.over)
+
+    def put(self, message: Outgoing) -> None:
+        """A message for all clients; `flush` sends it."""
+        for session in self._sessions:
+            session.put(message)
+
+    def flush(self) -> None:
+        """Send what is queued."""
+        for session in self._sessions:
+            session.flush()
+
+    def join(self, link: KernelLink) -> None:
+        """There is a kernel."""
+        self._link = link
+        for session in self._sessions:
+            session.join(link)
+
+    def leave(self) -> None:
+        """The kernel is no more."""
+        self._link = None
+        for session in self._sessions:
+            session.leave()
+
+    def close_connections(self, code: int, reason: str) -> None:
+        """Close all WebSockets; the sessions wait for their clients."""
+        for connection in self.connections:
+            connection.close(code, reason)
+
+    def end_all(self) -> None:
+        """End all sessions."""
+        for task, _ in self._claiming.values():
+            task.cancel()
+        for session in self._sessions:
+            session.end()
+
+    def _former(self, key: str | None, claim: Claim | None) -> ClientSession | None:
+        """Find the connection before this one, if it is here."""
+        if key is None:
+            return None
+        for session in reversed(self._sessions):
+            if session.key == key and _follows(claim, session):
+                return session
+        return None
+
+    def _close_rivals(self, connection: ClientConnection) -> None:
+        self._rivals.discard(connection.key or "")
+        for other in self.connections:
+            if other is not connection and other.key == connection.key:
+                self._log.info("The client speaks on another WebSocket of its session; this one is closed")
+                # 1000: it must not come back and take over in its turn.
+                other.close(CLOSE_NORMAL, "Another connection of this session took over")
+
+    def _abort(self, connection: ClientConnection, request: ClientMessage) -> None:
+        asked = OpenRequest(request.channel, request.msg_type, request.parts[0])
+        for message in aborted(asked, self._owner.kernel_session):
+            connection.put(message)
+        connection.flush()
+
+    def _unrecorded(self, connection: ClientConnection) -> bool:
+        session = connection.session
+        known = session.key is None or session.recorded or self._reconnects is None
+        return not known and connection not in self._claiming
+
+    def _claim(self, connection: ClientConnection, waiting: list[ClientMessage]) -> None:
+        task = asyncio.get_running_loop().create_task(self._record(connection, waiting), name="record a session")
+        self._claiming[connection] = task, waiting
+
+    def _wait(self, connection: ClientConnection, request: ClientMessage) -> None:
+        _, waiting = self._claiming[connection]
+        if len(waiting) < MOST_WAITING:
+            waiting.append(request)
+        else:
+            connection.close(CLOSE_TRY_AGAIN_LATER, "Too many messages are waiting for the kernel")
+
+    async def _record(self, connection: ClientConnection, waiting: list[ClientMessage]) -> None:
+        """The client speaks here: make this its session's newest connection, as if it had just connected."""
+        try:
+            key = connection.key
+            claim = await self._reconnects.claim(key) if self._reconnects is not None and key is not None else None
+            if claim is None and not connection.session.superseded:
+                await clock.sleep(CLAIM_AGAIN_SECONDS)
+                return
+        finally:
+            self._claiming.pop(connection, None)
+        if connection.closed:
+            return
+        session = self.open(key, claim)
+        if session is not connection.session:
+            connection.session.detach(connection)
+            connection.session = session
+            session.attach(connection)
+        for request in waiting:
+            session.send(request)
+
+
+def _follows(claim: Claim | None, session: ClientSession) -> bool:
+    """Is this session, of the same client, the one that the claim comes after?"""
+    if session.over:
+        return False
+    if claim is None or claim.former is None or not session.recorded:
+        return True  # one of them could not be recorded: what is here is the last that is known
+    return claim.former.here and claim.former.n == session.n

@@ -1,0 +1,468 @@
+"""One client's session, one kernel, several replicas: every order of what may happen, one step at a time.
+
+The sessions are the gateway's own; channels, network, database and client are made here, and each waits until it is
+chosen. What the kernel publishes arrives at each replica by itself, but who hands over has read all of it. The kernel
+sends messages on IOPub, then its reply to the DEALER whose handshake it saw last. As in the model of
+the protocol, what a socket that is gone was given before that was noticed is lost, and so is what a killed replica, or
+one that gave no answer in time, had kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
+
+from enterprise_gateway.relay.buffer import BufferBudget
+from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Former
+from enterprise_gateway.relay.codec import ClientMessage
+from enterprise_gateway.relay.handover import Handover, digest
+from enterprise_gateway.relay.messages import DELIMITER
+from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.outbox import Outgoing
+from enterprise_gateway.relay.session import ClientSession
+from enterprise_gateway.relay.sessions import Sessions
+from enterprise_gateway.relay.sockets import KernelLink
+from persistence import clock
+
+KEY = "a-session"
+SEEN = "a DEALER is seen by the kernel"
+TURNS = 15  # of the event loop, until whatever a step has set in motion waits for the next choice
+REQUEST = ClientMessage("shell", "cell", "execute_request", [b'{"msg_id": "cell"}', b"{}", b"{}", b"{}"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What may happen, and how often."""
+
+    replicas: int = 2
+    reconnects: int = 1
+    messages: int = 2
+    silences: int = 0  # answers that are given and don't arrive in time
+    kills: int = 0
+    stale: bool = False  # does every connection look again before it makes its DEALERs?
+    prompt: bool = False  # has a replica heard what a client that comes to it has got elsewhere?
+    pauses: bool = False  # may the kernel see DEALERs in another order than they were made in?
+
+
+class Broken(AssertionError):
+    """A promise was not kept; says after which steps."""
+
+
+@dataclass
+class HeardKernel:
+    """The kernel as the sessions of one replica see it."""
+
+    world: World
+    heard: list[tuple[float, bytes]] = field(default_factory=list)
+    generation: int | None = 1
+    kernel_session: str = "kernel"
+
+    def client_message(self, message: ClientMessage) -> bool:
+        return True
+
+    def read_rest(self) -> None:
+        """All has been read."""
+
+    def recent(self) -> list[tuple[float, bytes]]:
+        return self.heard
+
+    def session_changed(self) -> None:
+        for replica in getattr(self.world, "replicas", ()):
+            replica.sessions.forget_ended()
+
+
+@dataclass
+class Replica:
+    number: int
+    sessions: Sessions
+    kernel: HeardKernel
+    killed: bool = False
+    arriving: list[Outgoing] = field(default_factory=list)
+
+    def hear(self) -> None:
+        """The next that the kernel has published arrives."""
+        message = self.arriving.pop(0)
+        self.kernel.heard.append((clock.monotonic(), digest(message.channel, message.parts)))
+        self.sessions.put(message)
+        self.sessions.flush()
+
+    @property
+    def name(self) -> str:
+        return f"R{self.number}"
+
+
+@dataclass
+class Outlet:
+    """A WebSocket; the client reads it while it is his."""
+
+    world: World
+    session: ClientSession
+    queue: list[str] = field(default_factory=list)
+
+    def put(self, message: Outgoing) -> None:
+        self.queue.append(str(json.loads(message.parts[3])["name"]))
+
+    def flush(self) -> None:
+        queue, self.queue = self.queue, []
+        if self.world.outlet is self:
+            self.world.deliver(queue)
+        else:
+            self.world.lost |= set(queue)  # the client has gone, and nobody has noticed yet
+
+    def unsent(self) -> list[Outgoing]:
+        return []
+
+    def close(self, code: int, reason: str) -> None:
+        """Nothing follows."""
+
+
+class Channels:
+    """DEALERs whose handshake is a step."""
+
+    has_waiting = False
+
+    def __init__(self, world: World, *, read: Any, may_connect: Any, **_: Any) -> None:
+        self.gave_way = False
+        self._world = world
+        self._read = read
+        self._may_connect = may_connect
+        self._task: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self._begun_at = 0
+        self._seen_at: int | None = None
+
+    @property
+    def begun_seconds(self) -> float:
+        return float(self._world.now - self._begun_at)
+
+    @property
+    def seen_seconds(self) -> float | None:
+        if self._task is not None and not self._task.done():
+            return 0.0
+        return None if self._seen_at is None else float(self._world.now - self._seen_at)
+
+    def join(self, link: KernelLink, *, resting: bool = False) -> None:
+        self._make()
+
+    def renew(self) -> None:
+        if self._task is None or self._task.done():
+            self._make()
+
+    def rest(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._world.owner is self:
+            self._world.owner = None
+        self._settled.set()
+
+    def leave(self) -> None:
+        self.rest()
+
+    def send(self, name: str, parts: list[bytes]) -> None:
+        """The kernel has it at once."""
+
+    def read_rest(self) -> None:
+        """Nothing is ever under way."""
+
+    def take_waiting(self) -> list[list[bytes]]:
+        return []
+
+    async def settled(self) -> None:
+        await self._settled.wait()
+
+    def receive(self, name: str) -> None:
+        """The kernel sends its reply here."""
+        parts = [b'{"msg_type": "execute_reply"}', b'{"msg_id": "cell"}', b"{}", json.dumps({"name": name}).encode()]
+        self._read("shell", [[DELIMITER, b"", *parts]])
+
+    def _make(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> None:
+        self.gave_way = not await self._may_connect()
+        if not self.gave_way:
+            begun_at = self._world.now
+            await self._world.step(SEEN)
+            self._begun_at, self._seen_at = begun_at, self._world.now
+            self._world.owner = self
+        self._settled.set()
+
+
+class World:
+    """All of it. `outlet` is the client's present WebSocket, `owner` has the identity for the kernel."""
+
+    def __init__(self, scenario: Scenario, choose: Callable[[int], int]) -> None:
+        self.scenario = scenario
+        self.outlet: Outlet | None = None
+        self.owner: Channels | None = None
+        self.got: list[str] = []
+        self.lost: set[str] = set()
+        self.trace: list[str] = []
+        self._broken: str | None = None
+        self._choose = choose
+        self.now = 0
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._count = 0
+        self._sent = 0
+        self._hold: Former | None = None
+        self._hanging: list[Outlet] = []  # that the client has left, and nobody has noticed
+        self._reconnects = scenario.reconnects
+        self._silences = scenario.silences
+        self._kills = scenario.kills
+        self.replicas = [self._replica(number) for number in range(scenario.replicas)]
+
+    # Steps
+
+    async def step(self, what: str) -> None:
+        """Wait until this is what happens next."""
+        self._count += 1
+        label = f"{what} ({self._count})"
+        waiting = self._waiting[label] = asyncio.get_running_loop().create_future()
+        try:
+            await waiting
+        finally:
+            self._waiting.pop(label, None)
+
+    async def run(self) -> None:
+        """Let things happen until nothing can any more, and see whether all is well."""
+        with mock.patch.object(clock, "monotonic", self._monotonic):
+            await self._run()
+
+    def _monotonic(self) -> float:
+        return self.now / 1_000
+
+    async def _run(self) -> None:
+        self._connect(self.replicas[0])
+        assert self.outlet is not None
+        await self._settle()
+        while self._waiting:  # its DEALER stands before it sends anything
+            for waiting in self._waiting.values():
+                waiting.set_result(None)
+            await self._settle()
+        self.outlet.session.send(REQUEST)
+        while options := list(self._options()):
+            label, act = options[self._choose(len(options))]
+            self.trace.append(label)
+            self.now += 1
+            act()
+            await self._settle()
+        self._check()
+        for replica in self.replicas:
+            replica.sessions.end_all()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        for _ in range(TURNS):
+            await clock.sleep(0)
+        if self._broken is not None:
+            raise Broken(self._broken)
+
+    def _options(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        seen = [label for label in self._waiting if label.startswith(SEEN)]
+        for label, waiting in list(self._waiting.items()):
+            if label in seen[1:] and not self.scenario.pauses:
+                continue
+            yield label, lambda waiting=waiting: waiting.set_result(None)  # type: ignore[misc]
+        for replica in self._alive():
+            if replica.arriving:
+                yield f"{replica.name} hears it", replica.hear
+        if self._sent < self.scenario.messages:
+            yield f"the kernel publishes {self._sent + 1}", self._publish
+        elif self._sent == self.scenario.messages:
+            yield "the kernel replies", self._reply
+        if self.outlet is not None and self._reconnects:
+            yield "the client goes", self._go
+        if self.outlet is None:
+            for replica in self._alive():
+                yield f"the client comes to {replica.name}", lambda replica=replica: self._connect(replica)  # type: ignore[misc]
+        for outlet in self._hanging:
+            yield "it is noticed that the client went", lambda outlet=outlet: self._notice(outlet)  # type: ignore[misc]
+        if self._kills:
+            for replica in self._alive():
+                yield f"{replica.name} is killed", lambda replica=replica: self._kill(replica)  # type: ignore[misc]
+
+    def _alive(self) -> list[Replica]:
+        return [replica for replica in self.replicas if not replica.killed]
+
+    # The kernel
+
+    def _publish(self) -> None:
+        self._sent += 1
+        name = str(self._sent)
+        parts = [
+            json.dumps({"msg_type": "stream", "msg_id": name}).encode(),
+            b"{}",
+            b"{}",
+            json.dumps({"name": name}).encode(),
+        ]
+        for replica in self._alive():
+            replica.arriving.append(Outgoing("iopub", parts))
+
+    def _reply(self) -> None:
+        self._sent += 1
+        if self.owner is None:
+            # Its answer is lost where a DEALER was seen late, and ended before that was known; nothing later may be.
+            self.lost |= {"reply"} if self.scenario.pauses else set()
+        else:
+            self.owner.receive("reply")
+
+    # The client
+
+    def deliver(self, names: list[str]) -> None:
+        self.got += names
+        if len(set(self.got)) != len(self.got):
+            self._fail(f"delivered twice: {self.got}")
+        published = [name for name in self.got if name != "reply"]
+        if published != sorted(published, key=int):
+            self._fail(f"delivered out of order: {self.got}")
+
+    def _name(self, message: Outgoing) -> str:
+        return str(json.loads(message.parts[3])["name"])
+
+    def _go(self) -> None:
+        assert self.outlet is not None
+        self._reconnects -= 1
+        self._hanging.append(self.outlet)
+        self.outlet = None
+
+    def _notice(self, outlet: Outlet) -> None:
+        self._hanging.remove(outlet)
+        outlet.session.detach(outlet)
+
+    def _connect(self, replica: Replica) -> None:
+        while self.scenario.prompt and any(self._name(message) in self.got for message in replica.arriving):
+            replica.hear()
+        session = replica.sessions.open(KEY, self._claim(replica))
+        outlet = self.outlet = Outlet(self, session)
+        session.attach(outlet)
+
+    # The database
+
+    def _claim(self, replica: Replica) -> Claim:
+        former = None
+        if self._hold is not None:
+            former = self._hold._replace(here=self._hold.replica == replica.name)
+        self._hold = Former(replica.name, 1 if former is None else former.n + 1, here=False)
+        fresh = 0.0 if self.scenario.stale else FRESH_SECONDS
+        return Claim(n=self._hold.n, former=former, fresh=clock.Deadline(fresh))
+
+    # The other replicas
+
+    def _replica(self, number: int) -> Replica:
+        kernel = HeardKernel(self)
+        made = Sessions(
+            kernel,
+            reconnects=Wire(self, f"R{number}"),
+            budget=BufferBudget(1_000_000),
+            options=RelayOptions(),
+            log=logging.getLogger("interleavings"),
+            make_channels=lambda **options: Channels(self, **options),
+        )
+        made.join(cast(KernelLink, SimpleNamespace(hands_over=True)))
+        return Replica(number, made, kernel)
+
+    async def fetch(self, asker: str, former: Former) -> Handover | None:
+        await self.step(f"{asker} asks {former.replica} for connection {former.n}")
+        replica = next(one for one in self.replicas if one.name == former.replica)
+        while replica.arriving:
+            replica.hear()
+        given = None if replica.killed else await replica.sessions.give(KEY, former.n, 1_000.0)
+        if self._silences and given is not None and self._choose(2):
+            self._silences -= 1
+            self.trace.append("the answer does not arrive in time")
+            self._lose_everything()
+            return None
+        given_at = clock.monotonic()
+        await self.step(f"{former.replica} answers {asker}")
+        if given is None:
+            return None
+        took = clock.monotonic() - given_at  # the network takes no time to speak of
+        return replace(given, recent={name: seconds + took for name, seconds in given.recent.items()})
+
+    def _kill(self, replica: Replica) -> None:
+        self._kills -= 1
+        replica.killed = True
+        replica.sessions.end_all()
+        self._hanging = [outlet for outlet in self._hanging if not outlet.session.over]
+        if self.outlet is not None and self.outlet.session.over:
+            self.outlet = None
+        self._lose_everything()
+
+    def _lose_everything(self) -> None:
+        self.lost |= {*map(str, range(1, self.scenario.messages + 1)), "reply"}
+
+    def _check(self) -> None:
+        if self.outlet is None:
+            return
+        sent = [*map(str, range(1, self.scenario.messages + 1)), "reply"]
+        missing = [name for name in sent if name not in self.got and name not in self.lost]
+        if missing:
+            self._fail(f"lost with every replica up: {missing}")
+        if self.outlet.session.superseded or self.owner is not self.outlet.session._channels:
+            self._fail("the client is deaf")
+
+    def _fail(self, what: str) -> None:
+        # Not raised here: whoever delivers may be a task of which nobody asks how it ended.
+        self._broken = self._broken or "\n  ".join([what, *self.trace])
+
+
+class Wire:
+    """What one replica asks the database and the others."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world = world
+        self._name = name
+
+    async def claim(self, key: str) -> Claim | None:
+        raise AssertionError("the client speaks only once")
+
+    async def newest(self, key: str, n: int) -> bool | None:
+        await self._world.step(f"{self._name} reads whether {n} is the newest")
+        assert self._world._hold is not None
+        return self._world._hold.n == n
+
+    async def fetch(self, key: str, former: Former, seconds: float) -> Handover | None:
+        return await self._world.fetch(self._name, former)
+
+
+async def every_order(scenario: Scenario, *, most: int) -> int:
+    """Run a scenario in every order of its steps; returns how many there were.
+
+    Raises:
+        Broken: A promise was not kept in one of them.
+    """
+    choices: list[int] = []
+    for run in range(1, most + 1):
+        made: list[tuple[int, int]] = []
+
+        def choose(count: int, planned: list[int] = choices, made: list[tuple[int, int]] = made) -> int:
+            choice = planned[len(made)] if len(made) < len(planned) else 0
+            made.append((choice, count))
+            return choice
+
+        await World(scenario, choose).run()
+        while made and made[-1][0] + 1 == made[-1][1]:
+            made.pop()
+        if not made:
+            return run
+        choices = [choice for choice, _ in made]
+        choices[-1] += 1
+    raise AssertionError(f"more than {most} orders")
+
+
+async def some_orders(scenario: Scenario, *, seed: int, runs: int) -> None:
+    """Run a scenario in orders that are drawn at random.
+
+    Raises:
+        Broken: A promise was not kept in one of them.
+    """
+    chance = random.Random(seed)
+    for _ in range(runs):
+        await World(scenario, chance.randrange).run()

@@ -1,0 +1,195 @@
+"""Opened WebSockets of a session on two replicas that share a database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+
+from culling.membership import Membership, MembershipTimings
+from enterprise_gateway.kernels.activity import Activity
+from enterprise_gateway.kernels.held import HeldKernel
+from enterprise_gateway.kernels.openings import OpenedChannels, Openings
+from enterprise_gateway.kernels.reconnects import KernelReconnects
+from enterprise_gateway.relay.claims import Former, session_key
+from enterprise_gateway.relay.codec import V1
+from enterprise_gateway.relay.connection import ClientConnection
+from enterprise_gateway.relay.handover import Handover
+from enterprise_gateway.relay.relay import Relay
+from persistence.documents import ClientHold, KernelRecord
+from persistence.kernel_session_manager import KernelSessionManager
+from persistence.sealing import generate_key
+from persistence.testing import Gate, away, mock_store
+from tests.fakes.client import FakeSink, request_parts
+from tests.records import HOST, NOW, running_kernel
+from tests.unit.handlers.server import soon
+
+LOG = logging.getLogger("test")
+KEY = session_key("one")
+
+
+class Replica:
+    """A replica that holds the kernel `k1`, and notes from whom it fetched."""
+
+    def __init__(self, store: KernelSessionManager, membership: Membership) -> None:
+        self.store = store
+        self.id = membership.replica_id
+        self.fetched: list[Former] = []
+        self.openings = Openings(store, membership, LOG)
+        activity = Activity("k1", now=lambda: NOW, turned=lambda: None)
+        self.held = HeldKernel("k1", activity=activity, new_relay=self._new_relay)
+
+    def _new_relay(self, held: HeldKernel) -> Relay:
+        reconnects = KernelReconnects(held, self.openings, self)
+        return Relay("k1", listener=held, log=LOG, reconnects=reconnects)
+
+    async def fetch(self, kernel_id: str, key: str, former: Former, seconds: float) -> Handover | None:
+        self.fetched.append(former)
+        return Handover()
+
+    async def record(self) -> KernelRecord:
+        record = await self.store.kernels.get("k1")
+        assert record is not None
+        return record
+
+    async def open(self, session_id: str | None = "one", *, record: KernelRecord | None = None) -> OpenedChannels:
+        return await self.openings.open(self.held, record, session_id)
+
+    async def connect(self, session_id: str | None = "one") -> ClientConnection:
+        return (await self.open(session_id)).attach(FakeSink(), V1)
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[tuple[Replica, Replica]]:
+    server, keys = uuid4().hex, [generate_key()]
+    async with AsyncExitStack() as stack:
+        replicas = []
+        for _ in range(2):
+            store = await stack.enter_async_context(mock_store(server, sealing_keys=keys, operation_timeout=1.0))
+            timings = MembershipTimings()
+            membership = Membership(store, url="http://x:1", host=HOST, version="1", timings=timings, log=LOG)
+            await membership.register()
+            replicas.append(Replica(store, membership))
+        await replicas[0].store.kernels.insert(running_kernel())
+        yield replicas[0], replicas[1]
+        for replica in replicas:
+            replica.held.relay.close()
+
+
+async def test_an_opening_is_counted_and_recorded_as_its_sessions_newest(pair: tuple[Replica, Replica]) -> None:
+    first, _ = pair
+    await first.connect()
+    record = await first.record()
+    assert record.connections[first.id].count == 1
+    assert dict(record.clients) == {KEY: ClientHold(replica=first.id, n=1)}
+
+
+async def test_without_a_session_an_opening_is_counted_and_nothing_else(pair: tuple[Replica, Replica]) -> None:
+    first, _ = pair
+    await first.connect(None)
+    record = await first.record()
+    assert (record.connections[first.id].count, dict(record.clients)) == (1, {})
+
+
+async def test_a_session_that_comes_from_another_replica_is_fetched_there(pair: tuple[Replica, Replica]) -> None:
+    first, second = pair
+    await first.connect()
+    await second.connect()
+    await soon(lambda: bool(second.fetched))
+    assert second.fetched == [Former(first.id, 1, here=False)]
+    assert (await first.record()).clients[KEY] == ClientHold(replica=second.id, n=2)
+
+
+async def test_a_session_that_comes_again_goes_on_as_it_is(pair: tuple[Replica, Replica]) -> None:
+    first, _ = pair
+    former = await first.connect()
+    newer = await first.connect()
+    assert former.session is newer.session
+    assert newer.session.n == 2
+    assert first.fetched == []
+
+
+async def test_of_two_openings_at_once_each_has_its_place(pair: tuple[Replica, Replica]) -> None:
+    first, second = pair
+    read_alike = await first.record()
+    await asyncio.gather(first.open(record=read_alike), second.open(record=read_alike))
+    await soon(lambda: bool(first.fetched or second.fetched))
+    assert (await first.record()).clients[KEY].n == 2
+    assert first.fetched + second.fetched == [Former((first if second.fetched else second).id, 1, here=False)]
+
+
+async def test_sessions_of_one_replica_that_open_at_once_are_all_recorded(pair: tuple[Replica, Replica]) -> None:
+    first, _ = pair
+    await asyncio.gather(*(first.open(f"session {number}") for number in range(8)))
+    assert {hold.n for hold in (await first.record()).clients.values()} == set(range(1, 9))
+
+
+async def test_while_the_database_is_away_it_opens_all_the_same_and_is_recorded_when_its_client_speaks_afterwards(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, _ = pair
+    with away(first.store.database):
+        connection = await first.connect()
+        assert connection.session.n is None
+    await soon(lambda: first.store.available)
+    assert dict((await first.record()).clients) == {}
+    connection.receive(V1.encode("shell", request_parts("execute_request")).payload)
+    await soon(lambda: connection.session.n == 1)
+    assert (await first.record()).clients[KEY] == ClientHold(replica=first.id, n=1)
+
+
+async def test_what_was_kept_elsewhere_before_an_outage_is_ended_and_not_sent_late(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, second = pair
+    await second.connect()
+    with away(first.store.database):
+        connection = await first.connect()
+    await soon(lambda: first.store.available)
+    connection.receive(V1.encode("shell", request_parts("execute_request")).payload)
+    await soon(lambda: first.fetched == [Former(second.id, 1, here=False)])
+    assert connection.session.n == 2
+
+
+async def test_an_opening_whose_answer_is_late_is_not_waited_for_and_is_found_all_the_same(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, second = pair
+    read = await first.record()
+    gate = Gate(first.store.database)
+    opened = await first.open(record=read)  # nothing passes
+    gate.open()
+    assert opened.attach(FakeSink(), V1).session.n == 1
+    await second.connect()
+    hold = (await second.record()).clients[KEY]
+    assert hold.replica == second.id
+
+
+async def test_newest_is_who_has_the_highest_number(pair: tuple[Replica, Replica]) -> None:
+    first, second = pair
+    await first.connect()
+    assert await first.openings.newest("k1", KEY, 1) is True
+    await second.connect()
+    assert await first.openings.newest("k1", KEY, 1) is False
+    assert await second.openings.newest("k1", KEY, 2) is True
+    assert await first.openings.newest("k1", "dropped", 1) is True
+    with away(first.store.database):
+        assert await first.openings.newest("k1", KEY, 1) is None
+
+
+async def test_a_client_that_speaks_where_it_was_superseded_takes_its_session_back(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, second = pair
+    spoken = await first.connect()
+    await second.connect()  # which its client has given up
+    assert await first.held.relay.give(KEY, 1, 1.0) is not None
+    assert first.held.relay.client_count == 0
+    spoken.receive(V1.encode("shell", request_parts("execute_request")).payload)
+    await soon(lambda: first.fetched == [Former(second.id, 2, here=False)])
+    assert spoken.session.n == 3
+    assert first.held.relay.client_count == 1
