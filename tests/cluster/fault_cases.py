@@ -31,6 +31,7 @@ SETTINGS = {
     **light_kernels.SETTINGS,
     "EG_SHUTDOWN_WAIT_TIME": "0.5",
     "EG_KERNEL_LAUNCH_TIMEOUT": "5",
+    "EG_LEASE_DURATION": "600",  # so that no leader takes a pause for a death
     "EG_MAX_KERNELS": "1000",
     "EG_MAX_KERNELS_PER_USER": "1000",
 }
@@ -268,6 +269,8 @@ class Trial:
             except (AssertionError, TimeoutError, HTTPError) as error:
                 self._complain(victim, str(error))
             victim.replica.kill()
+            if victim.case.paused:
+                self.cluster.declare_dead(victim.replica)
 
     async def _use(self, server: ServerProcess, victim: Victim, answer: httpx.Response | None) -> None:
         """See that a replica serves the kernel, or says that it is gone, and that the client was told the truth."""

@@ -166,14 +166,19 @@ class Cluster:
         self._client[self.database][collection].update_one({"_id": document_id}, {"$set": dict(values)})
 
     def replica_id(self, replica: ServerProcess) -> str:
-        """The id under which a replica has registered."""
-        port = replica.url.rpartition(":")[2]
-        (document,) = [found for found in self.documents("replicas") if f":{port}" in found["url"]]
-        return str(document["_id"])
+        """The id under which a replica is registered."""
+        (replica_id,) = self._living_ids(replica)
+        return replica_id
 
     def declare_dead(self, replica: ServerProcess) -> None:
-        """Write what a leader writes of a replica that it has seen no beat of."""
-        self.write("replicas", self.replica_id(replica), {"state": "dead"})
+        """Write what a leader writes of a replica that it has seen no beat of. Harmless where one has."""
+        for replica_id in self._living_ids(replica):
+            self.write("replicas", replica_id, {"state": "dead"})
+
+    def _living_ids(self, replica: ServerProcess) -> list[str]:
+        port = replica.url.rpartition(":")[2]
+        where = {"url": {"$regex": f":{port}"}, "state": {"$ne": "dead"}}
+        return [str(document["_id"]) for document in self.documents("replicas", where)]
 
     def dump(self) -> Iterator[bytes]:
         """Every document of every collection, as the bytes that lie in the database."""
