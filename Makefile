@@ -15,7 +15,7 @@ DEV_STAMP   := $(VENV)/.installed-to-develop
 PACKAGING   := setup.py pyproject.toml $(CONSTRAINTS)
 INSTALL      = $(PIP) install --quiet $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: help run test soak faults check format cluster docs dist clean
+.PHONY: help run test soak model faults check format cluster docs dist clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is to make
@@ -29,6 +29,9 @@ test: $(DEV_STAMP) ## Run all tests (PYTEST_ARGS="-k relay", WORKERS=0 for one p
 
 soak: $(DEV_STAMP) ## Let everything go wrong for MINUTES=60 under ten clients (MONKEY_SEED=1 repeats an order of faults)
 	MONKEY_SECONDS=$$(($(MINUTES) * 60)) $(BIN)/python -m pytest -n 0 -s tests/monkey $(PYTEST_ARGS)
+
+model: $(DEV_STAMP) ## Search long for what breaks a promise of culling, and for what each rule prevents
+	$(BIN)/python -m pytest -n 0 --soak tests/simulation/test_model.py $(PYTEST_ARGS)
 
 faults: $(DEV_STAMP) ## Kill and pause a replica at every step of every act
 	$(BIN)/python -m pytest -n 0 --soak tests/cluster/test_faults.py $(PYTEST_ARGS)

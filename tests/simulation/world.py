@@ -1,0 +1,360 @@
+"""A deployment on virtual time: replicas, kernels as they really are, the database, and what must always be true.
+
+What is checked, at every write that arrives and after every step:
+
+- at most one replica leads at a time, and one a term;
+- once a term is used, no claim of an earlier one is accepted;
+- no kernel is culled of which activity was acknowledged within its timeout, nor one with an acknowledged WebSocket on a
+  replica that was not dead for that long, nor one of which a healthy replica knows better, kept from writing it by an
+  outage alone;
+- no kernel is culled twice; no healthy replica is declared dead;
+- when faults stop, every kernel has a live owner, and every idle one is culled in time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from culling.election import Term
+from persistence import clock
+from persistence.documents import KernelRecord
+from persistence.driver import mock
+from tests.records import running_kernel
+from tests.simulation.network import Fault, Sender
+from tests.simulation.replica import RULES, TIMINGS, Replica, current
+from tests.simulation.virtual_time import VirtualLoop
+
+BEGIN = datetime(2026, 3, 4, tzinfo=UTC)
+TIMEOUT = RULES.idle_timeout_seconds
+LATENCY_SECONDS = 0.01
+PROBE_SECONDS = 3 * TIMINGS.longest_interval_seconds  # to see that it owns, to ask, to write what was answered
+BOUND_SECONDS = (
+    TIMEOUT
+    + 2 * TIMINGS.lease_duration_seconds
+    + 2 * TIMINGS.longest_interval_seconds
+    + RULES.interval_seconds
+    + PROBE_SECONDS
+)
+
+
+class Violation(AssertionError):
+    """Something that must never be."""
+
+
+@dataclass
+class Kernel:
+    """A kernel as it really is."""
+
+    kernel_id: str
+    state: str = "idle"
+    alive: bool = True
+    acknowledged: float = 0.0
+    """When what was last acknowledged of its activity has really happened."""
+    connections: dict[int, tuple[Replica, str]] = field(default_factory=dict)
+    """Replicas with acknowledged WebSockets, and the id under which they were."""
+    culls: int = 0
+
+
+class World:
+    """All of it.
+
+    Attributes:
+        ahead: What the database's clock has jumped, in all.
+        jumped: How far, to and fro.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.loop = VirtualLoop()
+        self.name = uuid4().hex
+        self.random = random.Random(seed)
+        self.away = False
+        self.outage_ended = -1.0
+        self.ahead = 0.0
+        self.jumped = 0.0
+        self.replicas: list[Replica] = []
+        self.kernels: dict[str, Kernel] = {}
+        self.violations: list[str] = []
+        self.deaths: dict[str, float] = {}
+        self.highest_used = 0
+        self.long_ago = BEGIN - timedelta(days=1)
+        self._started = 0
+
+    # Times
+
+    def now(self) -> datetime:
+        return BEGIN + timedelta(seconds=self.loop.now + self.ahead)
+
+    def latency(self) -> float:
+        return LATENCY_SECONDS * self.random.random()
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        self.loop.pass_time(seconds)
+        self.check()
+
+    # What may happen
+
+    @property
+    def live(self) -> list[Replica]:
+        return [replica for replica in self.replicas if not replica.dead]
+
+    @property
+    def living_kernels(self) -> list[Kernel]:
+        return [kernel for kernel in self.kernels.values() if kernel.alive]
+
+    def start(self) -> Replica:
+        self._started += 1
+        replica = Replica(self, self._started)
+        self.replicas.append(replica)
+        self.passes(0.5)
+        return replica
+
+    def start_kernel(self, replica: Replica) -> Kernel:
+        """Start one, as far as the database is concerned; nothing of it where that can't be reached."""
+        kernel = Kernel(f"k{len(self.kernels)}", acknowledged=self.loop.now)
+        self.kernels[kernel.kernel_id] = kernel
+        now = replica.store.clock.latest_now()
+        record = running_kernel(
+            kernel.kernel_id, owner=replica.membership.replica_id, last_activity=now, created_at=now, started_at=now
+        )
+        replica.owned.add(kernel.kernel_id)
+        self.loop.run_until_complete(replica.run(replica.store.kernels.insert(record)))
+        return kernel
+
+    def kill(self, replica: Replica) -> None:
+        replica.kill()
+        for kernel in self.kernels.values():
+            kernel.connections.pop(id(replica), None)
+
+    def pause(self, replica: Replica) -> None:
+        replica.running.clear()
+        replica.faulted_at = self.loop.now
+
+    def resume(self, replica: Replica) -> None:
+        replica.running.set()
+        replica.faulted_at = self.loop.now
+
+    def cut(self, replica: Replica) -> None:
+        replica.cut = True
+        replica.faulted_at = self.loop.now
+
+    def mend(self, replica: Replica) -> None:
+        replica.cut = False
+        replica.faulted_at = self.loop.now
+
+    def suspend(self, replica: Replica, seconds: float) -> None:
+        """Its machine sleeps: CLOCK_BOOTTIME goes on, CLOCK_MONOTONIC does not."""
+        replica.ahead += seconds
+        replica.faulted_at = self.loop.now
+
+    def go_away(self) -> None:
+        self.away = True
+
+    def come_back(self) -> None:
+        self.away = False
+        self.outage_ended = self.loop.now
+
+    def spoil(self, replica: Replica, collection: str, fault: Fault) -> None:
+        """Something becomes of a replica's next write to a collection."""
+        replica.link.faults.append((collection, fault))
+        replica.faulted_at = self.loop.now
+
+    def step_clock(self, seconds: float) -> None:
+        """Another member, with another clock, becomes primary."""
+        self.ahead += seconds
+        self.jumped += abs(seconds)
+
+    def use(self, kernel: Kernel, replica: Replica) -> None:
+        """A client sends something."""
+        if kernel.alive and replica.running.is_set():
+            replica.saw(kernel.kernel_id)
+
+    def work(self, kernel: Kernel, state: str) -> None:
+        """It turns busy or idle; who owns it sees that."""
+        kernel.state = state
+        for replica in self.live:
+            if kernel.kernel_id in replica.owned and replica.running.is_set():
+                replica.saw(kernel.kernel_id, state)
+
+    def connect(self, kernel: Kernel, replica: Replica, change: int) -> None:
+        if kernel.alive and replica.running.is_set():
+            replica.count(kernel.kernel_id, change)
+            if change > 0:
+                replica.saw(kernel.kernel_id)
+
+    # What is known of it
+
+    def acknowledged(self, kernel_id: str, at: float) -> None:
+        kernel = self.kernels[kernel_id]
+        kernel.acknowledged = max(kernel.acknowledged, at)
+
+    def counted(self, kernel_id: str, replica: Replica, identity: str, count: int) -> None:
+        kernel = self.kernels[kernel_id]
+        if count:
+            kernel.connections[id(replica)] = (replica, identity)
+        else:
+            kernel.connections.pop(id(replica), None)
+
+    def record(self, kernel_id: str) -> KernelRecord:
+        raw = mock.MockBackend(self.name)._client["simulation"]["kernels"].find_one({"_id": kernel_id})
+        return KernelRecord.from_document(raw)
+
+    def documents(self, collection: str) -> list[dict[str, Any]]:
+        return list(mock.MockBackend(self.name)._client["simulation"][collection].find())
+
+    def began(self, term: Term) -> None:
+        self.highest_used = max(self.highest_used, term.number)
+
+    # What must be true
+
+    def check(self) -> None:
+        """See that nothing was broken.
+
+        Raises:
+            Violation: Something was.
+        """
+        self._check_leaders()
+        if self.violations:
+            raise Violation(self.violations[0])
+
+    def _check_leaders(self) -> None:
+        leaders = [replica for replica in self.live if replica.leads and replica.running.is_set()]
+        if len(leaders) > 1:
+            self.violations.append(f"{len(leaders)} replicas lead at once")
+
+    def arrived(self, sender: Sender, term: int | None, collection: str, args: tuple[Any, ...], result: Any) -> None:
+        # Not raised here, in some replica's code: `check` does.
+        self._check_leaders()
+        if collection == "replicas" and result is not None and len(args) > 1:
+            values = args[1].get("$set", {})
+            if values.get("state") == "dead" and "load" not in values:
+                self.deaths[args[0]["_id"]] = self.loop.now
+                self._check_death(args[0]["_id"])
+        if collection == "kernels" and result is not None and len(args) > 1:
+            values = args[1].get("$set", {}) if isinstance(args[1], dict) else {}
+            if str(values.get("reason", "")).startswith("culled") and "act" in values and "ended_at" not in values:
+                self._check_cull(self.kernels[args[0]["_id"]], term)
+
+    def _check_death(self, replica_id: str) -> None:
+        for replica in self.live:
+            if replica.membership.replica_id == replica_id and replica.faulted_at < 0:
+                self.violations.append("a healthy replica is declared dead")
+
+    def _check_cull(self, kernel: Kernel, term: int | None) -> None:
+        kernel.culls += 1
+        if kernel.culls > 1:
+            self.violations.append(f"{kernel.kernel_id} is culled twice")
+        if term is not None and term < self.highest_used:
+            self.violations.append(f"a claim of term {term} is accepted after term {self.highest_used} began")
+        if self.loop.now - kernel.acknowledged < TIMEOUT:
+            self.violations.append(
+                f"{kernel.kernel_id} is culled {self.loop.now - kernel.acknowledged:.3f} s after activity"
+            )
+        for replica, identity in kernel.connections.values():
+            if not replica.dead and self.loop.now - self.deaths.get(identity, self.loop.now) < TIMEOUT:
+                self.violations.append(f"{kernel.kernel_id} is culled while a client is connected")
+        for replica in self.live:
+            _, seen_at = replica.pending.get(kernel.kernel_id, (None, -TIMEOUT))
+            in_an_outage = replica.faulted_at < seen_at < self.outage_ended
+            if in_an_outage and self.loop.now - seen_at < TIMEOUT:
+                self.violations.append(f"{kernel.kernel_id} is culled before what was seen in an outage is written")
+
+    def settle(self) -> None:
+        """Faults stop, clients go: every kernel gets a live owner, and every idle one is culled, in time."""
+        if self.away:
+            self.come_back()
+        for replica in self.live:
+            self.mend(replica)
+            self.resume(replica)
+            replica.link.faults.clear()
+            for kernel_id, (count, _) in list(replica.counts.items()):
+                if count:
+                    replica.count(kernel_id, -count)
+        if not self.live:
+            self.start()
+        for kernel in self.living_kernels:
+            self.work(kernel, "idle")
+        self.passes(BOUND_SECONDS + self.jumped)
+        left = [kernel.kernel_id for kernel in self.living_kernels if self._recorded(kernel.kernel_id)]
+        if left:
+            raise Violation(f"{left} are never culled: {[self.record(each) for each in left]}")
+
+    def _recorded(self, kernel_id: str) -> bool:
+        return any(document["_id"] == kernel_id for document in self.documents("kernels"))
+
+    def until(self, condition: Callable[[], bool], what: str, *, seconds: float = 120.0) -> None:
+        """Let time pass until something is so."""
+        end = self.loop.now + seconds
+        while not condition():
+            if self.loop.now > end:
+                raise AssertionError(f"not within {seconds:g} s: {what}")
+            self.passes(0.05)
+
+    @property
+    def leader(self) -> Replica:
+        self.until(lambda: any(replica.leads for replica in self.live), "somebody leads")
+        return next(replica for replica in self.live if replica.leads)
+
+    @property
+    def followers(self) -> list[Replica]:
+        leader = self.leader
+        return [replica for replica in self.live if replica is not leader]
+
+    def finish(self) -> None:
+        for replica in self.live:
+            replica.kill()
+        self.loop.finish()
+
+
+@contextmanager
+def world(replicas: int = 3, seed: int = 0) -> Iterator[World]:
+    """A world in which somebody leads."""
+    with simulated_clocks():
+        made = World(seed)
+        with server_clock(made):
+            try:
+                for _ in range(replicas):
+                    made.start()
+                made.passes(3 * TIMINGS.longest_interval_seconds)
+                yield made
+            finally:
+                made.finish()
+
+
+@contextmanager
+def simulated_clocks() -> Iterator[None]:
+    """Have `persistence.clock` give the clocks of the replica whose code runs."""
+    real = clock.monotonic, clock.boottime
+
+    def monotonic() -> float:
+        replica = current.get()
+        return real[0]() if replica is None else replica.monotonic()
+
+    def boottime() -> float:
+        replica = current.get()
+        return real[1]() if replica is None else replica.boottime()
+
+    clock.monotonic, clock.boottime = monotonic, boottime
+    try:
+        yield
+    finally:
+        clock.monotonic, clock.boottime = real
+
+
+@contextmanager
+def server_clock(made: World) -> Iterator[None]:
+    """Have the database's time be the world's."""
+    real = mock._utcnow
+    mock._utcnow = lambda: made.now().replace(tzinfo=None)
+    try:
+        yield
+    finally:
+        mock._utcnow = real
+        mock._servers.pop(made.name, None)
+        mock._import()
