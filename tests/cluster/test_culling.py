@@ -141,3 +141,11 @@ async def test_what_happened_to_a_kernel_is_told_once_each(pair: Cluster) -> Non
         await eventually(lambda: len(pair.documents("events", {"kernel_id": kernel_id})) >= 3, "all is told")
     events = pair.documents("events", {"kernel_id": kernel_id})
     assert sorted(event["kind"] for event in events) == ["culled", "ended", "started"]
+
+
+async def test_a_leader_that_is_stopped_gives_the_lead_back_at_once(pair: Cluster) -> None:
+    first = await leader(pair)
+    pair.replicas[first].stop()
+    await eventually(lambda: pair.documents("leases")[0]["term"] == 2, "another leads")
+    assert "suspected to be dead" not in pair.replicas[1 - first].log
+    assert await leader(pair) == 1 - first
