@@ -24,6 +24,7 @@ from enterprise_gateway.config.repeats import OncePerText
 from enterprise_gateway.config.sections import sections
 from enterprise_gateway.config.settings import APP_SECTION, GatewayTraits
 from enterprise_gateway.config.validation import check_settings
+from enterprise_gateway.log_filters import without_details
 from enterprise_gateway.privacy import hide_memory
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
@@ -119,6 +120,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = list(self.log.handlers), False
             logger.setLevel(self.log.level)
+        logging.getLogger("tornado.general").addFilter(without_details)
 
     def start(self) -> None:
         """Run one replica until it is told to stop.

@@ -19,7 +19,7 @@ from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.service import KernelService
 from enterprise_gateway.lifecycle import Background
 from persistence import clock
-from persistence.errors import StoreUnavailable
+from persistence.errors import PersistenceError, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 
 # While the relay closes its WebSockets the close frames need a moment to leave; nothing waits longer for it.
@@ -84,13 +84,13 @@ class Replica:
 
     def start(self) -> None:
         """Begin the duties. The replica is registered by now."""
-        self.background.forever("beat", self._beat())
-        self.background.forever("flush", self._flush())
-        self.background.forever("look", self._look())
-        self.background.forever("hints", self._hints())
-        self.background.forever("kernel logs", self._trim_logs())
-        self.background.forever("events", self.chronicle.tell_for_ever())
-        self.background.forever("lead", self.leader.lead_for_ever())
+        self.background.forever("beat", self._beat)
+        self.background.forever("flush", self._flush)
+        self.background.forever("look", self._look)
+        self.background.forever("hints", self._hints)
+        self.background.forever("kernel logs", self._trim_logs)
+        self.background.forever("events", self.chronicle.tell_for_ever)
+        self.background.forever("lead", self.leader.lead_for_ever)
 
     async def drain(self, *, stop_kernels: bool) -> int:
         """Leave: no new work, clients told to come back elsewhere, activity written, kernels left running.
@@ -192,12 +192,12 @@ class Replica:
             self._look_now.set()
 
     async def _quietly(self, work: Any) -> None:
-        """The database may be away, or the host short of something; the next turn comes."""
+        """The database may be away or refuse something, or the host be short of something; the next turn comes."""
         try:
             await work
         except StoreUnavailable as error:
             self.log.debug("Later: %s", error)
-        except OSError as error:
+        except (PersistenceError, OSError) as error:
             self.log.warning("Later: %s", error)
 
 

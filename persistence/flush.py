@@ -12,11 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from persistence.documents import Document, instant_rounded_up, packed
+from persistence.documents import KERNEL_INFO_MAX_CHARS, Document, instant_rounded_up, packed
 from persistence.phases import LIVE_FILTER
-
-KERNEL_INFO_MAX_CHARS = 65_536
-"""A longer `kernel_info` is not stored (it takes one or two thousand): documents don't grow with what kernels say."""
 
 Update = tuple[Document, Document]
 """A filter that holds the `_id`, and what to do to the document it matches."""

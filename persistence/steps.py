@@ -16,7 +16,16 @@ from datetime import datetime
 from typing import Any
 
 from persistence.clients import ClientClaim
-from persistence.documents import Act, HostDoc, KernelCandidate, KernelNotice, KernelRecord, Step, packed
+from persistence.documents import (
+    KERNEL_INFO_MAX_CHARS,
+    Act,
+    HostDoc,
+    KernelCandidate,
+    KernelNotice,
+    KernelRecord,
+    Step,
+    packed,
+)
 from persistence.phases import Phase, Target, sources
 
 _STARTING = (Phase.LAUNCHING.value, Phase.RESTARTING.value)
@@ -105,9 +114,11 @@ def mark_running(record: KernelRecord, *, now: datetime, kernel_info: Mapping[st
         "owner": {"replica": replica},
         "execution_state": "idle",
         "execution_n": 0,
-        "kernel_info": packed(kernel_info),
         "started_at": now,
     }
+    info = packed(kernel_info)
+    if len(info) <= KERNEL_INFO_MAX_CHARS:
+        values["kernel_info"] = info
     return _step(
         "mark running",
         record.kernel_id,

@@ -7,6 +7,7 @@ is told at INFO. A failure says why, and whose request it was.
 from __future__ import annotations
 
 import logging
+import re
 from urllib.parse import unquote_plus
 
 from tornado.web import RequestHandler
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _READING = ("GET", "HEAD", "OPTIONS")
 _MAX_REMARK_CHARS = 500
+_PARTING = re.compile("([&;?#])")
 
 
 def log_request(handler: RequestHandler) -> None:
@@ -43,8 +45,9 @@ def log_request(handler: RequestHandler) -> None:
 
 def without_tokens(uri: str) -> str:
     """Return the address with the value of every `token` argument replaced, however its name is written."""
+    # Not `&` alone parts them: whatever somebody mistakes for it, a token behind it is hidden.
     path, mark, query = uri.partition("?")
-    return path + mark + "&".join(_hidden(part) for part in query.split("&"))
+    return path + mark + "".join(_hidden(part) for part in _PARTING.split(query))
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 
 from enterprise_gateway.errors import GatewayError, no_room, unavailable
 from enterprise_gateway.shortage import shortage
-from persistence.errors import SealingKeyMissing, StaleWrite, StoreUnavailable
+from persistence.errors import PersistenceError, SealingKeyMissing, StaleWrite, StoreUnavailable
 
 # tornado raises these by itself. Its own texts name internals, or nothing at all.
 _TORNADO_MESSAGES = {
@@ -58,6 +58,8 @@ def _trouble(error: BaseException) -> GatewayError | None:
         return no_room(f"The gateway can't do this now: {lacking}. Try again, to reach another replica.")
     if isinstance(error, StaleWrite):
         return unavailable("Another request changed this kernel at the same moment. Try again.")
+    if isinstance(error, PersistenceError):
+        return unavailable(f"The gateway's database has refused this: {error}. Its administrator can tell why.")
     return None
 
 

@@ -18,6 +18,7 @@ from enterprise_gateway.kernels.startup import Started, Startup
 from enterprise_gateway.kernels.work import Work
 from persistence import clock, steps
 from persistence.documents import KernelRecord
+from persistence.errors import PersistenceError, StoreUnavailable
 from persistence.phases import Phase
 
 WITHDRAWN = "shut down while it was starting"
@@ -130,6 +131,12 @@ class StartActs:
         except ActLost as lost:
             await self._lost(record, lost)
             raise gone_meanwhile() from lost
+        except StoreUnavailable:
+            raise  # whoever meets the record finishes it
+        except PersistenceError as error:
+            answer = refused_by_database(error)
+            await self._end(record, answer.message)
+            raise answer from error
         await self._install(started)
         self._parts.log.info(
             "Kernel %s (%s) of %s is running, generation %s",
@@ -187,9 +194,14 @@ def gone_meanwhile() -> GatewayError:
     return conflict("The kernel was shut down while it was starting.", "Kernel was shut down")
 
 
+def refused_by_database(error: PersistenceError) -> GatewayError:
+    """Answer a start whose record the database would not take."""
+    return unavailable(f"The database has refused to record the kernel: {error}.", "Database refused")
+
+
 def waited_too_long(deadline: clock.Deadline) -> GatewayError:
     """Answer a start whose turn did not come in time."""
     return timed_out(
-        f"Too many kernels are starting: this one's turn did not come within {deadline.seconds:.0f} s. Try again.",
+        f"Too many kernels are starting: this one's turn did not come within {deadline.seconds:g} s. Try again.",
         "Kernel did not start in time",
     )

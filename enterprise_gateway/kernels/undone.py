@@ -13,7 +13,7 @@ from enterprise_gateway.kernels.takeover import Takeover
 from enterprise_gateway.provisioners.host import HostIdentity
 from persistence import steps
 from persistence.documents import KernelNotice
-from persistence.errors import StaleWrite, StoreUnavailable
+from persistence.errors import PersistenceError, StaleWrite
 
 
 class Undone:
@@ -56,12 +56,11 @@ class Undone:
             task.add_done_callback(lambda _: self._at_work.discard(kernel_id))
 
     async def _finish(self, kernel_id: str) -> None:
-        record = await self._parts.store.kernels.get(kernel_id)
-        if record is None or not self._takeover.overdue(record):
-            return
         try:
-            await self._takeover.finish(record)
+            record = await self._parts.store.kernels.get(kernel_id)
+            if record is not None and self._takeover.overdue(record):
+                await self._takeover.finish(record)
         except ActLost:
             return  # somebody else was faster
-        except (GatewayError, StoreUnavailable) as error:
+        except (GatewayError, PersistenceError) as error:
             self._parts.log.debug("Of what was left undone on kernel %s: %s", kernel_id, error)

@@ -17,6 +17,7 @@ from persistence.documents.kernels import (
 )
 from persistence.documents.leases import ClockStep, LeaseRecord
 from persistence.documents.parts import (
+    KERNEL_INFO_MAX_CHARS,
     SCHEMA,
     Act,
     ClientHold,
@@ -34,6 +35,7 @@ from persistence.documents.sessions import SessionRecord
 from persistence.documents.steps import Step
 
 __all__ = [
+    "KERNEL_INFO_MAX_CHARS",
     "SCHEMA",
     "Act",
     "ClientHold",

@@ -35,6 +35,10 @@ def instant_rounded_up(value: datetime) -> datetime:
     return cut if cut == value else cut + timedelta(milliseconds=1)
 
 
+KERNEL_INFO_MAX_CHARS = 65_536
+"""A longer `kernel_info` is not stored (it takes one or two thousand): documents don't grow with what kernels say."""
+
+
 def packed(value: Mapping[str, Any]) -> str:
     """Give a mapping of foreign origin (a kernel's, a kernelspec's) as the JSON text it is stored as.
 

@@ -10,6 +10,7 @@ import pytest
 from enterprise_gateway.errors import forbidden, unavailable
 from enterprise_gateway.handlers.access_log import one_line, without_tokens
 from enterprise_gateway.handlers.services import Check
+from enterprise_gateway.log_filters import without_details
 from persistence.errors import StoreAway
 from tests.unit.handlers.server import KERNEL_ID, OTHER_ID, Server
 
@@ -106,3 +107,16 @@ def test_a_long_text_is_cut_in_the_log() -> None:
 
 def test_a_token_in_the_address_is_replaced_however_its_name_is_written() -> None:
     assert without_tokens("/a?x=1&%74oken=abc&TOKEN=d") == "/a?x=1&%74oken=[secret]&TOKEN=[secret]"
+
+
+@pytest.mark.parametrize("uri", ["/a?x=1;token=abc", "/a?y?token=abc", "/a?y#token=abc"])
+def test_a_token_behind_what_somebody_took_for_the_mark_is_replaced_too(uri: str) -> None:
+    assert "abc" not in without_tokens(uri)
+
+
+def test_what_can_not_be_read_is_not_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("tests.malformed")
+    log.addFilter(without_details)
+    with caplog.at_level(logging.INFO):
+        log.info("Malformed HTTP message from %s: %s", "127.0.0.1", "Invalid header value 'token s3cret'")
+    assert caplog.messages == ["Malformed HTTP message from 127.0.0.1"]
