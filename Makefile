@@ -15,7 +15,7 @@ DEV_STAMP   := $(VENV)/.installed-to-develop
 PACKAGING   := setup.py pyproject.toml $(CONSTRAINTS)
 INSTALL      = $(PIP) install --quiet $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: help run test soak model faults check format cluster docs dist clean
+.PHONY: help run test soak model bench faults check format cluster docs dist clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is to make
@@ -32,6 +32,9 @@ soak: $(DEV_STAMP) ## Let everything go wrong for MINUTES=60 under ten clients (
 
 model: $(DEV_STAMP) ## Search long for what breaks a promise of culling, and for what each rule prevents
 	$(BIN)/python -m pytest -n 0 --soak tests/simulation/test_model.py $(PYTEST_ARGS)
+
+bench: $(DEV_STAMP) ## Measure what the leader's work costs the database at 10,000 kernels
+	$(BIN)/python -m benchmarks.culling
 
 faults: $(DEV_STAMP) ## Kill and pause a replica at every step of every act
 	$(BIN)/python -m pytest -n 0 --soak tests/cluster/test_faults.py $(PYTEST_ARGS)

@@ -65,6 +65,14 @@ class Deployment(RuleBasedStateMachine):
     def almost_a_timeout_passes(self) -> None:
         self.world.passes(TIMEOUT - 8.0)
 
+    @rule(more=st.floats(-1.0, 12.0))
+    def a_kernel_is_almost_due(self, more: float) -> None:
+        """So that what comes next comes about when it is culled."""
+        kernel = self._kernel(0)
+        if kernel is not None:
+            due = kernel.acknowledged + TIMEOUT
+            self.world.passes(max(0.1, due + more - self.world.loop.now))
+
     # Kernels and clients
 
     @precondition(lambda self: len(self.world.kernels) < MOST_KERNELS and not self.world.away)
@@ -82,6 +90,11 @@ class Deployment(RuleBasedStateMachine):
         kernel, replica = self._kernel(which), self._replica(who)
         if kernel is not None and replica is not None:
             self.world.use(kernel, replica)
+
+    @rule(who=WHO)
+    def use_and_have_it_written(self, who: int) -> None:
+        self.use(0, who)
+        self.world.passes(6.0)
 
     @rule(which=WHO, state=st.sampled_from(["busy", "idle"]))
     def work(self, which: int, state: str) -> None:
@@ -129,6 +142,18 @@ class Deployment(RuleBasedStateMachine):
     @rule(who=WHO, collection=st.sampled_from(["kernels", "replicas", "leases"]), fault=FAULTS)
     def spoil(self, who: int, collection: str, fault: Fault) -> None:
         self._to(who, lambda replica: self.world.spoil(replica, collection, fault))
+
+    @rule(fault=FAULTS)
+    def spoil_what_the_leader_writes_next(self, fault: Fault) -> None:
+        for replica in self.world.live:
+            if replica.leads:
+                self.world.spoil(replica, "kernels", fault)
+
+    @rule()
+    def cut_the_leader_off(self) -> None:
+        for replica in self.world.live:
+            if replica.leads:
+                self.world.cut(replica)
 
     @rule()
     def the_database_goes(self) -> None:
