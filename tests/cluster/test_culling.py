@@ -15,6 +15,8 @@ from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.test_failover import leader
 from tests.cluster.waiting import eventually
+from tests.mongo_proxy import MongoProxy
+from tests.replica_set import ReplicaSet
 
 TIMEOUT = 1.5  # seconds
 CULLING = {"EG_CULL_IDLE_TIMEOUT": str(TIMEOUT), "EG_CULL_INTERVAL": "0.3"}
@@ -149,3 +151,25 @@ async def test_a_leader_that_is_stopped_gives_the_lead_back_at_once(pair: Cluste
     await eventually(lambda: pair.documents("leases")[0]["term"] == 2, "another leads")
     assert "suspected to be dead" not in pair.replicas[1 - first].log
     assert await leader(pair) == 1 - first
+
+
+async def test_a_leader_that_is_cut_off_is_followed_by_another_and_its_own_kernels_live_on(
+    replica_set: ReplicaSet,
+) -> None:
+    settings = {**light_kernels.SETTINGS, **CULLING}
+    with MongoProxy(replica_set.port) as proxy, Cluster(replica_set.uri, settings=settings) as cluster:
+        light_kernels.install(cluster)
+        (cut_off,) = cluster.start(settings={"EG_MONGODB_URI": proxy.uri})
+        assert await leader(cluster) == 0
+        cluster.start()
+        async with Rest(cluster.urls, cluster.token) as rest:
+            orphan, used = await rest.start(on=0, name=LIGHT), await rest.start(on=0, name=LIGHT)
+            async with await rest.open(used, on=1):
+                proxy.refuse()
+                await eventually(lambda: "leads no more" in cut_off.log, "it has stepped down")
+                event = await culled(cluster, orphan)
+                proxy.pass_on()
+                await eventually(lambda: "goes on as" in cut_off.log, "it is back, under a new id")
+                assert cluster.document(used)["phase"] == "running"
+            await culled(cluster, used)
+    assert event["details"]["term"] == 2

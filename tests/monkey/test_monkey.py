@@ -28,7 +28,13 @@ SECONDS = float(os.environ.get("MONKEY_SECONDS", "60"))
 SEED = int(os.environ.get("MONKEY_SEED", str(secrets.randbelow(1_000_000))))
 CLIENTS = 10
 REPLICAS = 3
-SETTINGS = {"EG_SHUTDOWN_WAIT_TIME": "2", "EG_KERNEL_LAUNCH_TIMEOUT": "8", "EG_DRAIN_TIMEOUT": "10"}
+SETTINGS = {
+    "EG_SHUTDOWN_WAIT_TIME": "2",
+    "EG_KERNEL_LAUNCH_TIMEOUT": "8",
+    "EG_DRAIN_TIMEOUT": "10",
+    "EG_CULL_IDLE_TIMEOUT": "7200",
+    "EG_CULL_INTERVAL": "1",
+}
 
 
 @pytest.fixture

@@ -143,6 +143,17 @@ class Deployment(RuleBasedStateMachine):
     def spoil(self, who: int, collection: str, fault: Fault) -> None:
         self._to(who, lambda replica: self.world.spoil(replica, collection, fault))
 
+    @rule(seconds=st.floats(5.0, 45.0))
+    def a_write_of_the_leader_is_on_its_way_for_long(self, seconds: float) -> None:
+        """Often a claim, for then it is time for one."""
+        for replica in self.world.live:
+            if replica.leads and replica.running.is_set():
+                self.a_kernel_is_almost_due(-1.0)
+                self.world.spoil(replica, "kernels", Fault(late_seconds=seconds))
+                for _ in range(40):
+                    if replica.link.faults:
+                        self.world.passes(0.3)
+
     @rule(fault=FAULTS)
     def spoil_what_the_leader_writes_next(self, fault: Fault) -> None:
         for replica in self.world.live:
