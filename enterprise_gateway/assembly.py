@@ -166,7 +166,7 @@ class Builder:
         )
         services = GatewayServices(
             kernels=kernels,
-            sessions=SessionService(self._store, kernels, self._log),
+            sessions=SessionService(self._store, kernels, parts.background, self._log),
             specs=specs,
             health=Health(replica),
             auth=TokenAuth(self._settings.auth_token, self._settings.admin_token, username=process_user()),

@@ -84,9 +84,12 @@ class SessionStore:
             raise StaleWrite("update session")
         return SessionRecord.from_document(after)
 
-    async def delete(self, session_id: str) -> bool:
-        """Delete a session; False where there was none. Calling it again is harmless."""
-        return await self._sessions.delete_many({"_id": session_id}) > 0
+    async def delete(self, session_id: str, *, while_kernel: str | None = None) -> bool:
+        """Delete a session, with `while_kernel` only while it uses this kernel; False where there was none."""
+        where: Document = {"_id": session_id}
+        if while_kernel is not None:
+            where["kernel_id"] = while_kernel
+        return await self._sessions.delete_many(where) > 0
 
     async def delete_for_kernel(self, kernel_id: str) -> int:
         """Delete all sessions of a kernel, and tell how many there were. Calling it again is harmless."""

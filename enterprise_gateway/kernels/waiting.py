@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from enterprise_gateway.errors import unavailable
 from persistence import clock
 from persistence.documents import KernelRecord
+from persistence.errors import StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
+
+T = TypeVar("T")
 
 FIRST_POLL_SECONDS = 0.05
 POLL_SECONDS = 0.5
+AGAIN_SECONDS = 0.2
 
 
 class Changes:
@@ -88,3 +93,12 @@ async def wait_until(
             raise unavailable("This replica is being stopped. Try again.", "Gateway stops")
         await changes.wait(kernel_id, min(pause, max(0.001, deadline.remaining_seconds)))
         pause = min(POLL_SECONDS, pause * 1.5)
+
+
+async def until_answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Do what may be done again, until the database has answered; for tasks that nobody waits for without a limit."""
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable:
+            await clock.sleep(AGAIN_SECONDS)

@@ -2,29 +2,35 @@
 
 A session counts only while its kernel's record is live; deleting its document is tidying, done when somebody meets it.
 One session per (user, path, type) is held by a unique index: who loses that race answers with the winner's session and
-stops the kernel that he started for nothing.
+stops the kernel that he started for nothing. Whether a session has the kernel that was started for it is found out by a
+task of its own, also through an outage of the database and when the client has gone: else nobody would know the kernel.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from logging import Logger, LoggerAdapter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from enterprise_gateway.errors import GatewayError, bad_request, conflict, missing
 from enterprise_gateway.kernels.requests import StartRequest
+from enterprise_gateway.kernels.waiting import until_answered
+from enterprise_gateway.kernels.work import outcome
+from enterprise_gateway.lifecycle import Background
 from enterprise_gateway.sessions.requests import SessionChanges, SessionRequest
-from persistence import clock
 from persistence.documents import SessionRecord
 from persistence.errors import DuplicateKey, StaleWrite, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
+
+T = TypeVar("T")
 
 # A session whose kernel is gone is replaced; another client may do the same at once, seldom many times over.
 RACES = 5
 # An election of MongoDB takes up to 11 s; a client waits for 42.
 OUTAGE_SECONDS = 15.0
-AGAIN_SECONDS = 0.2
 
 
 class Kernels(Protocol):
@@ -50,9 +56,16 @@ class Kernels(Protocol):
 class SessionService:
     """Sessions as `/api/sessions` serves them, on any replica."""
 
-    def __init__(self, store: KernelSessionManager, kernels: Kernels, log: Logger | LoggerAdapter[Any]) -> None:
+    def __init__(
+        self,
+        store: KernelSessionManager,
+        kernels: Kernels,
+        background: Background,
+        log: Logger | LoggerAdapter[Any],
+    ) -> None:
         self._store = store
         self._kernels = kernels
+        self._background = background
         self._log = log
 
     async def list_models(self) -> list[dict[str, Any]]:
@@ -73,6 +86,8 @@ class SessionService:
     async def create(self, request: SessionRequest) -> dict[str, Any]:
         """Open a session: the user's one of this path and type, else a new one, with a kernel that lives or is started.
 
+        Cancelling this withdraws a session that has not been answered, and its kernel.
+
         Raises:
             GatewayError: What starting a kernel may raise; 409 where others open and close the same one all the time.
         """
@@ -91,10 +106,8 @@ class SessionService:
                 created_at=self._store.clock.latest_now(),
             )
             try:
-                await self._insert(record)
+                await self._add(record, started=started, repeatable=request.start.repeatable)
             except DuplicateKey:
-                if started:
-                    await self._stop_needless(kernel["id"])
                 continue
             return session_model(record, kernel)
         raise conflict(
@@ -104,25 +117,23 @@ class SessionService:
     async def update(self, session_id: str, changes: SessionChanges) -> dict[str, Any]:
         """Change a session; the kernel that it leaves is stopped.
 
+        Of two who start a kernel for it at once one wins: the other's kernel is stopped, and the session keeps the
+        winner's.
+
         Raises:
             GatewayError: 404 no such session; 400 no such kernel; 409 another session has that path and type.
         """
-        record, kernel = await self._live(session_id)
-        fields = {name: value for name in ("path", "name", "type") if (value := getattr(changes, name)) is not None}
-        new_kernel = await self._kernel_for_update(changes)
-        if new_kernel is not None:
-            fields["kernel_id"] = new_kernel["id"]
-        try:
-            updated = await self._store.sessions.update(session_id, fields) if fields else record
-        except (DuplicateKey, StaleWrite) as error:
-            if new_kernel is not None and changes.kernel_id is None:
-                await self._stop_needless(new_kernel["id"])
-            if isinstance(error, StaleWrite):
-                raise no_session(session_id) from error
-            raise conflict(f"Another session has the path {fields.get('path', record.path)!r}.") from error
-        if new_kernel is not None and new_kernel["id"] != kernel["id"]:
-            await self._stop_needless(kernel["id"])
-        return session_model(updated, new_kernel or kernel)
+        for _ in range(RACES):
+            record, kernel = await self._live(session_id)
+            try:
+                if changes.kernel_id is None and changes.start is None:
+                    return await self._rename(record, kernel, changes)
+                return await self._replace_kernel(record, changes)
+            except DuplicateKey as error:
+                raise conflict(f"Another session has the path {changes.path or record.path!r}.") from error
+            except StaleWrite:
+                changes = replace(changes, start=None)
+        raise conflict("Others change this session at the same time; try again.")
 
     async def delete(self, session_id: str) -> None:
         """End a session and its kernel.
@@ -130,45 +141,107 @@ class SessionService:
         Raises:
             GatewayError: 404 no such session; 410 its kernel was gone before (the session is tidied away).
         """
-        record = await self._record(session_id)
-        try:
-            await self._kernels.shutdown(record.kernel_id)
-        except GatewayError as error:
-            if error.status != 404:
-                raise
-            await self._store.sessions.delete(session_id)
-            raise GatewayError(
-                410, "Kernel deleted before session", "The kernel was gone before its session."
-            ) from error
-        await self._store.sessions.delete(session_id)
+        for _ in range(RACES):
+            record = await self._record(session_id)
+            was_there = await self._shut_down(record.kernel_id)
+            gone = await self._store.sessions.delete(session_id, while_kernel=record.kernel_id)
+            if not gone and await self._store.sessions.get_surely(session_id) is not None:
+                continue  # it has got another kernel meanwhile, which must end as well
+            if not was_there:
+                raise GatewayError(410, "Kernel deleted before session", "The kernel was gone before its session.")
+            return
+        raise conflict("Others change this session at the same time; try again.")
 
-    async def _insert(self, record: SessionRecord) -> None:
-        """Insert it, also through a short outage: its kernel runs by now, and would be left without a session.
+    async def _rename(self, record: SessionRecord, kernel: dict[str, Any], changes: SessionChanges) -> dict[str, Any]:
+        fields = _fields(changes)
+        if not fields:
+            return session_model(record, kernel)
+        updated = await self._store.sessions.update(record.session_id, fields, while_kernel=record.kernel_id)
+        return session_model(updated, kernel)
+
+    async def _replace_kernel(self, record: SessionRecord, changes: SessionChanges) -> dict[str, Any]:
+        kernel = await self._kernel_for_update(changes)
+        fields = {**_fields(changes), "kernel_id": kernel["id"]}
+        giving = self._give_kernel(record, fields, started=changes.kernel_id is None)
+        act = self._background.act(f"change of session {record.session_id}", giving)
+        return session_model(await self._patiently(act), kernel)
+
+    async def _give_kernel(self, record: SessionRecord, fields: Mapping[str, str], *, started: bool) -> SessionRecord:
+        """Give it another kernel than it has by `record`, and stop the one that is no session's then.
+
+        Raises:
+            DuplicateKey: Another session has that path and type.
+            StaleWrite: It is gone, or has another kernel by now.
+        """
+        kernel_id = fields["kernel_id"]
+        try:
+            updated = await until_answered(lambda: self._set_kernel(record, fields))
+        except (DuplicateKey, StaleWrite):
+            if started:
+                self._stop_soon(kernel_id)
+            raise
+        if kernel_id != record.kernel_id:
+            self._stop_soon(record.kernel_id)
+        return updated
+
+    async def _set_kernel(self, record: SessionRecord, fields: Mapping[str, str]) -> SessionRecord:
+        update = self._store.sessions.update
+        try:
+            return await update(record.session_id, fields, while_kernel=record.kernel_id)
+        except StaleWrite:
+            # An earlier try's, whose answer was lost, has given it this kernel already.
+            return await update(record.session_id, fields, while_kernel=fields["kernel_id"])
+
+    async def _add(self, record: SessionRecord, *, started: bool, repeatable: bool) -> None:
+        """Insert it; cancelling this withdraws it, unless the client can come back for its kernel.
 
         Raises:
             DuplicateKey: The user has another session of that path and type.
-            StoreUnavailable: It may be there or not.
         """
-        give_up = clock.Deadline(OUTAGE_SECONDS)
-        while True:
-            try:
-                return await self._store.sessions.insert(record)
-            except DuplicateKey:
-                if await self._store.sessions.get(record.session_id) is None:
-                    raise
-                return  # an earlier try's, whose answer was lost
-            except StoreUnavailable:
-                if give_up.passed:
-                    raise
-                await clock.sleep(AGAIN_SECONDS)
+        act = self._background.act(f"opening of session {record.session_id}", self._insert(record, started=started))
+        try:
+            await self._patiently(act)
+        except asyncio.CancelledError:
+            if started and not repeatable:
+                self._background.once(f"withdrawal of session {record.session_id}", self._withdraw(record, act))
+            raise
+
+    async def _insert(self, record: SessionRecord, *, started: bool) -> None:
+        try:
+            await until_answered(lambda: self._insert_once(record))
+        except DuplicateKey:
+            if started:
+                self._stop_soon(record.kernel_id)
+            raise
+
+    async def _insert_once(self, record: SessionRecord) -> None:
+        try:
+            await self._store.sessions.insert(record)
+        except DuplicateKey:
+            if await self._store.sessions.get_surely(record.session_id) is None:
+                raise
+            # An earlier try's, whose answer was lost.
+
+    async def _withdraw(self, record: SessionRecord, insert: asyncio.Task[None]) -> None:
+        await asyncio.wait({insert})
+        await until_answered(lambda: self._store.sessions.delete(record.session_id))
+        await self._stop_needless(record.kernel_id)
+
+    async def _patiently(self, act: asyncio.Task[T]) -> T:
+        """Wait for an act through a short outage; it goes on where this gives up or is cancelled."""
+        try:
+            async with asyncio.timeout(OUTAGE_SECONDS):
+                return await outcome(act)
+        except TimeoutError:
+            raise StoreUnavailable("the database has not said what became of the session") from None
 
     async def _live(self, session_id: str) -> tuple[SessionRecord, dict[str, Any]]:
-        record = await self._record(session_id)
-        kernel = await self._model_or_none(record.kernel_id)
-        if kernel is None:
-            await self._store.sessions.delete(session_id)
-            raise no_session(session_id)
-        return record, kernel
+        while True:
+            record = await self._record(session_id)
+            kernel = await self._model_or_none(record.kernel_id)
+            if kernel is not None:
+                return record, kernel
+            await self._store.sessions.delete(session_id, while_kernel=record.kernel_id)
 
     async def _record(self, session_id: str) -> SessionRecord:
         record = await self._store.sessions.get(session_id) or await self._store.sessions.get_surely(session_id)
@@ -177,14 +250,14 @@ class SessionService:
         return record
 
     async def _existing(self, username: str, path: str, session_type: str) -> dict[str, Any] | None:
-        record = await self._store.sessions.find(username, path, session_type)
-        if record is None:
-            return None
-        kernel = await self._model_or_none(record.kernel_id)
-        if kernel is None:
-            await self._store.sessions.delete(record.session_id)
-            return None
-        return session_model(record, kernel)
+        while True:
+            record = await self._store.sessions.find(username, path, session_type)
+            if record is None:
+                return None
+            kernel = await self._model_or_none(record.kernel_id)
+            if kernel is not None:
+                return session_model(record, kernel)
+            await self._store.sessions.delete(record.session_id, while_kernel=record.kernel_id)
 
     async def _kernel(self, request: StartRequest) -> tuple[dict[str, Any], bool]:
         """Return the kernel of the new session, and whether it was started for it."""
@@ -194,15 +267,13 @@ class SessionService:
                 return shared, False
         return await self._kernels.start(request), True
 
-    async def _kernel_for_update(self, changes: SessionChanges) -> dict[str, Any] | None:
-        if changes.kernel_id is not None:
-            kernel = await self._model_or_none(changes.kernel_id)
-            if kernel is None:
-                raise bad_request(f"No such kernel: {changes.kernel_id}", "Kernel does not exist")
-            return kernel
-        if changes.start is not None:
+    async def _kernel_for_update(self, changes: SessionChanges) -> dict[str, Any]:
+        if changes.kernel_id is None and changes.start is not None:
             return await self._kernels.start(changes.start)
-        return None
+        kernel = await self._model_or_none(changes.kernel_id or "")
+        if kernel is None:
+            raise bad_request(f"No such kernel: {changes.kernel_id}", "Kernel does not exist")
+        return kernel
 
     async def _model_or_none(self, kernel_id: str) -> dict[str, Any] | None:
         try:
@@ -212,12 +283,28 @@ class SessionService:
                 raise
             return None
 
-    async def _stop_needless(self, kernel_id: str) -> None:
+    async def _shut_down(self, kernel_id: str) -> bool:
+        """End a kernel; False where it was gone."""
         try:
             await self._kernels.shutdown(kernel_id)
         except GatewayError as error:
             if error.status != 404:
-                self._log.warning("Kernel %s, which no session needs, could not be stopped: %s", kernel_id, error)
+                raise
+            return False
+        return True
+
+    def _stop_soon(self, kernel_id: str) -> None:
+        self._background.once(f"stop of needless kernel {kernel_id}", self._stop_needless(kernel_id))
+
+    async def _stop_needless(self, kernel_id: str) -> None:
+        try:
+            await until_answered(lambda: self._shut_down(kernel_id))
+        except GatewayError as error:
+            self._log.warning("Kernel %s, which no session needs, could not be stopped: %s", kernel_id, error)
+
+
+def _fields(changes: SessionChanges) -> dict[str, str]:
+    return {name: value for name in ("path", "name", "type") if (value := getattr(changes, name)) is not None}
 
 
 def session_model(record: SessionRecord, kernel: Mapping[str, Any]) -> dict[str, Any]:

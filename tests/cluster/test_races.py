@@ -72,3 +72,33 @@ async def test_two_replicas_that_open_one_session_get_one_session_and_one_kernel
     await eventually(lambda: {p.kernel_id for p in trio.kernel_processes()} == {kernel_id}, "only its kernel runs")
     assert [session["id"] for session in await rest.get("/api/sessions")] == list(sessions)
     await is_whole(rest, trio, kernel_id)
+
+
+@pytest.mark.parametrize("_round", ROUNDS)
+async def test_two_replicas_that_give_one_session_another_kernel_leave_one_kernel(
+    rest: Rest, trio: Cluster, _round: int
+) -> None:
+    opened = await rest.post("/api/sessions", {"path": "p.ipynb", "type": "notebook", "kernel": {"name": "python3"}})
+    session = f"/api/sessions/{opened.json()['id']}"
+    body = {"kernel": {"name": "python3"}}
+    answers = await asyncio.gather(*(rest.request("PATCH", session, on=on, body=body) for on in (0, 1)))
+    assert {answer.status_code for answer in answers} == {200}
+    (kernel_id,) = {answer.json()["kernel"]["id"] for answer in answers}
+    await eventually(lambda: {p.kernel_id for p in trio.kernel_processes()} == {kernel_id}, "only its kernel runs")
+    await is_whole(rest, trio, kernel_id)
+
+
+@pytest.mark.parametrize("_round", ROUNDS)
+async def test_a_session_that_is_deleted_while_it_gets_another_kernel_leaves_none(
+    rest: Rest, trio: Cluster, _round: int
+) -> None:
+    opened = await rest.post("/api/sessions", {"path": "p.ipynb", "type": "notebook", "kernel": {"name": "python3"}})
+    session = f"/api/sessions/{opened.json()['id']}"
+    changed, deleted = await asyncio.gather(
+        rest.request("PATCH", session, on=0, body={"kernel": {"name": "python3"}}),
+        rest.request("DELETE", session, on=1),
+    )
+    assert deleted.status_code == 204, deleted.text
+    assert changed.status_code in (200, 404, 409), changed.text
+    await eventually(lambda: not trio.kernel_processes(), "no kernel is left")
+    assert await rest.get("/api/sessions") == []

@@ -97,6 +97,12 @@ async def test_a_session_is_deleted_once(sessions: SessionStore) -> None:
     assert await sessions.get("s1") is None
 
 
+async def test_a_session_that_has_another_kernel_by_now_is_not_deleted(sessions: SessionStore) -> None:
+    await sessions.insert(session(kernel_id="k2"))
+    assert not await sessions.delete("s1", while_kernel="k1")
+    assert await sessions.delete("s1", while_kernel="k2")
+
+
 async def test_with_a_kernel_go_its_sessions_and_no_others(sessions: SessionStore) -> None:
     for record in (session("s1"), session("s2", path="b.ipynb"), session("s3", path="c.ipynb", kernel_id="k2")):
         await sessions.insert(record)
