@@ -5,7 +5,8 @@ from __future__ import annotations
 from enterprise_gateway.errors import GatewayError, conflict, not_found
 from enterprise_gateway.kernels.acts import ActLost
 from enterprise_gateway.kernels.parts import KernelParts
-from enterprise_gateway.kernels.starting import StartActs
+from enterprise_gateway.kernels.starting import WITHDRAWN, StartActs, gone_meanwhile
+from enterprise_gateway.kernels.stopping import SHUT_DOWN
 from enterprise_gateway.kernels.takeover import Takeover
 from enterprise_gateway.kernels.waiting import wait_until
 from enterprise_gateway.kernels.work import Work, outcome
@@ -75,7 +76,9 @@ class Restarts:
         found, _ = await wait_until(self._parts.store, self._parts.changes, record.kernel_id, done, limit)
         if found is None or not found.live:
             reason = found.reason if found is not None else None
-            raise GatewayError(500, "Kernel did not restart", f"The kernel did not restart: {reason or 'it is gone'}")
+            if reason in (None, WITHDRAWN, SHUT_DOWN):
+                raise gone_meanwhile()
+            raise GatewayError(500, "Kernel did not restart", f"The kernel did not restart: {reason}")
         if found.phase != Phase.RUNNING.value:
             raise ActLost("wait for restart", found)
         return found

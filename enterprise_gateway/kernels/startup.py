@@ -61,7 +61,7 @@ class Startup:
             ActLost: Somebody else has taken the kernel over; likewise.
             StoreUnavailable: Unknown; likewise. The record is taken over by whoever meets it.
         """
-        manager = await self._managers.launched(record)
+        manager = await self._launched(record, deadline)
         try:
             stored = await self._store_process(record, manager, deadline)
             await manager.open()
@@ -77,6 +77,17 @@ class Startup:
             raise
         manager.started()
         return Started(record=running, manager=manager, connection=manager.connection())
+
+    async def _launched(self, record: KernelRecord, deadline: clock.Deadline) -> GatewayKernelManager:
+        try:
+            async with asyncio.timeout(max(0.0, deadline.remaining_seconds)):
+                return await self._managers.launched(record)
+        except TimeoutError as error:
+            # A disk, or a file system of the network, that hangs: nothing is at the gate yet, or it ends there.
+            message = (
+                f"The kernel could not be launched within {deadline.seconds:g} s: a directory of it does not answer."
+            )
+            raise LaunchFailed(timed_out(message, "Kernel did not start in time")) from error
 
     async def _store_process(
         self, record: KernelRecord, manager: GatewayKernelManager, deadline: clock.Deadline
