@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
@@ -21,6 +22,14 @@ import time
 for number in range({LINES}):
     print(number, flush=True)
     time.sleep(0.005)
+"""
+UNTIL_TOLD = """
+import os, time
+number = 0
+while not os.path.exists({path!r}):
+    print(number, flush=True)
+    number += 1
+    time.sleep(0.02)
 """
 PER_STAY = 12  # messages that a client reads before it goes on
 SERVICE_RESTART = 1012
@@ -211,6 +220,33 @@ async def test_a_replica_that_is_stopped_under_a_client_costs_no_line(small: tup
     assert_once_and_whole(traveller)
     assert [cluster.replicas[number].stop() for number in (0, 1)] == [0, 0]
     await traveller.leave()
+
+
+async def test_a_cluster_that_is_rolled_under_a_client_costs_no_line_and_no_kernel(
+    small: tuple[Cluster, Rest],
+) -> None:
+    cluster, rest = small
+    traveller = Traveller(rest, await rest.start(on=0))
+    await traveller.begin(UNTIL_TOLD.format(path=str(cluster.folder / "go")), on=0)
+    for index in range(3):
+        await traveller.read(PER_STAY)
+        cluster.replicas[index].signal(signal.SIGTERM)
+        assert await traveller.sent_away() == SERVICE_RESTART
+        await traveller.come((index + 1) % 3)
+        await asyncio.to_thread(roll, cluster, index)
+    (cluster.folder / "go").touch()
+    await traveller.read()
+    assert traveller.lines == list(range(len(traveller.lines)))
+    assert [reply.content["status"] for reply in traveller.replies] == ["ok"]
+    (process,) = cluster.kernel_processes()
+    assert process.generation == 1
+    await traveller.leave()
+
+
+def roll(cluster: Cluster, index: int) -> None:
+    """Wait for a replica that was told to stop, and start it again."""
+    assert cluster.replicas[index].stop() == 0
+    cluster.start_again(index)
 
 
 async def test_a_replica_that_is_killed_costs_the_gap_and_nothing_else(small: tuple[Cluster, Rest]) -> None:
