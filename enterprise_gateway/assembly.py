@@ -219,13 +219,14 @@ class Builder:
         ownership.on_death(Deaths(parts, starting).died)
         stopping = StopActs(parts)
         takeover = Takeover(parts, starting, stopping)
+        stops = Stops(parts, stopping, takeover)
         kernels = KernelService(
             parts,
             hydrator,
             openings,
-            starts=Starts(parts, specs, self._users(), starting, takeover),
+            starts=Starts(parts, specs, self._users(), starting, takeover, stops),
             restarts=Restarts(parts, starting, takeover),
-            stops=Stops(parts, stopping, takeover),
+            stops=stops,
         )
         return kernels, specs, takeover
 

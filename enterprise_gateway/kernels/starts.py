@@ -20,8 +20,9 @@ from enterprise_gateway.kernels.records import Wanted, new_record
 from enterprise_gateway.kernels.requests import StartRequest, cull_timeout_seconds, launch_timeout_seconds, stable_env
 from enterprise_gateway.kernels.slots import insert_within_limits
 from enterprise_gateway.kernels.starting import StartActs
+from enterprise_gateway.kernels.stops import Stops
 from enterprise_gateway.kernels.takeover import LEFT_UNDONE, Takeover
-from enterprise_gateway.kernels.waiting import wait_until
+from enterprise_gateway.kernels.waiting import until_answered, wait_until
 from enterprise_gateway.kernels.work import Work, outcome
 from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.provisioners.errors import ProcessProxyUnsupported
@@ -38,16 +39,23 @@ class Starts:
     """Start requests of this replica's clients."""
 
     def __init__(
-        self, parts: KernelParts, specs: SpecService, users: UserPolicy, acts: StartActs, takeover: Takeover
+        self,
+        parts: KernelParts,
+        specs: SpecService,
+        users: UserPolicy,
+        acts: StartActs,
+        takeover: Takeover,
+        stops: Stops,
     ) -> None:
         self._parts = parts
         self._specs = specs
         self._users = users
         self._acts = acts
         self._takeover = takeover
+        self._stops = stops
 
     async def start(self, request: StartRequest) -> KernelRecord:
-        """Start a kernel; cancelling this withdraws the launch of a request that can't be repeated.
+        """Start a kernel; cancelling this withdraws a request that can't be repeated: what comes up is stopped.
 
         Raises:
             GatewayError: 400 unknown kernelspec or bad timeout; 403 a user's or a limit's; 409 the id or key is another
@@ -62,7 +70,19 @@ class Starts:
         except asyncio.CancelledError:
             if not request.repeatable:
                 work.stop.set()
+                self._parts.background.once("withdrawal of a start", self._withdraw(task))
             raise
+
+    async def _withdraw(self, start: asyncio.Task[KernelRecord]) -> None:
+        """End what came up all the same: the last steps of a launch do not ask whether it is wanted."""
+        await asyncio.wait({start})
+        if start.cancelled() or start.exception() is not None:
+            return
+        record = start.result()
+        try:
+            await until_answered(lambda: self._stops.shutdown(record))
+        except GatewayError as error:
+            self._parts.log.warning("Kernel %s, whose client has gone, runs on: %s", record.kernel_id, error)
 
     async def _wanted(self, request: StartRequest) -> Wanted:
         name, spec = await self._specs.resolve(request.name)

@@ -209,3 +209,19 @@ async def test_a_start_that_is_repeated_by_its_key_makes_one_kernel(
     kernel_id = answer.json()["id"]
     assert await rest.run(kernel_id, "print(1)", on=1) == "1"
     assert [process.kernel_id for process in trio.kernel_processes()] == [kernel_id]
+
+
+@grid(["mark running", "insert session"])
+async def test_what_was_started_for_a_client_that_has_gone_is_stopped_at_whatever_step_he_went(
+    rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate
+) -> None:
+    notebook = {"path": "gone.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    trap = database.proxy.swallow_at({**LAUNCH, **SESSION}[step], fate)
+    opening = begin(rest, "POST", "/api/sessions", body=notebook)
+    await eventually(trap.given_up.is_set, "the step has no answer")
+    opening.cancel()
+    await known_away(rest)
+    database.proxy.pass_on()
+    await known_back(rest)
+    await eventually(lambda: not live(trio) and not trio.kernel_processes(), "no kernel is left")
+    await eventually(lambda: not trio.documents("sessions", {"path": "gone.ipynb"}), "nor a session")
