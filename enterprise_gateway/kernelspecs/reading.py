@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 # Files besides `logo-*` that a client loads by itself.
 _RESOURCES = ("kernel.js", "kernel.css")
+# Where a kernelspec's metadata names what launches it, and by what key.
+_LAUNCHERS = ("process_proxy", "kernel_provisioner")
+_LAUNCHER_NAMES = ("class_name", "provisioner_name")
+# Copying and encoding go down level by level, and Python lets them go so far; BSON ends at a hundred.
+MAX_DEPTH = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +61,11 @@ class SpecReader:
     def _read_one(self, name: str, resource_dir: str) -> FoundSpec | None:
         try:
             spec = self._manager.get_kernel_spec(name).to_dict()
-            json.dumps(spec, allow_nan=False)  # else one NaN in it would make the whole list unreadable to clients
-        except (NoSuchKernel, OSError, ValueError, TypeError, TraitError) as error:
+            # One NaN in it, or half a surrogate pair, would make the whole list unreadable to clients.
+            json.dumps(spec, allow_nan=False, ensure_ascii=False).encode()
+            check(spec)
+        # jupyter_client expects what `check` looks for, and fails in its own ways where it is not so.
+        except (NoSuchKernel, OSError, ValueError, TypeError, AttributeError, RecursionError, TraitError) as error:
             self._tell(name, resource_dir, f"{type(error).__name__}: {error}")
             return None
         self._told.pop(name, None)
@@ -72,6 +80,39 @@ class SpecReader:
         if self._told.get(name) != fault:
             self._told[name] = fault
             log.warning("Kernelspec %s in %s can't be used and is left out: %s", name, resource_dir, fault)
+
+
+def check(spec: Mapping[str, Any]) -> None:
+    """See that a kernelspec is of a form that can be launched.
+
+    Raises:
+        ValueError: It is not; says what is wrong.
+    """
+    if depth(spec) > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+    argv = spec["argv"]
+    if not argv or not all(isinstance(word, str) for word in argv):
+        raise ValueError("argv must be a list of texts, the program first")
+    for launcher in _LAUNCHERS:
+        settings = spec["metadata"].get(launcher, {})
+        if not isinstance(settings, Mapping):
+            raise ValueError(f"metadata.{launcher} must be an object")
+        if not all(isinstance(settings.get(name, ""), str) for name in _LAUNCHER_NAMES):
+            raise ValueError(f"the name in metadata.{launcher} must be text")
+
+
+def depth(value: Any) -> int:
+    """Return how deep objects and lists are nested; without recursion, for that is what it is to prevent."""
+    levels, level = 0, [value]
+    while level := [inner for outer in level for inner in _inside(outer)]:
+        levels += 1
+    return levels
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _resources(resource_dir: str, address: str) -> Mapping[str, str]:
