@@ -117,26 +117,19 @@ class StartActs:
         try:
             started = await body()
         except Withdrawn:
-            await self._end(record, WITHDRAWN)
-            raise gone_meanwhile() from None
+            raise await self._failed(record, gone_meanwhile(), WITHDRAWN) from None
         except TimeoutError as error:
-            answer = waited_too_long(deadline)
-            await self._end(record, answer.message)
-            raise answer from error
+            raise await self._failed(record, waited_too_long(deadline)) from error
         except LaunchFailed as failure:
-            await self._end(record, failure.answer.message, repeatable=failure.answer.status == 503)
-            raise failure.answer from failure
+            raise await self._failed(record, failure.answer) from failure
         except ending.EndFailed as error:
             raise unavailable(f"The kernel can't be ended: {error}.", "Kernel can't be ended") from error
         except ActLost as lost:
-            await self._lost(record, lost)
-            raise gone_meanwhile() from lost
+            raise await self._lost(record, lost) from lost
         except StoreUnavailable:
             raise  # whoever meets the record finishes it
         except PersistenceError as error:
-            answer = refused_by_database(error)
-            await self._end(record, answer.message)
-            raise answer from error
+            raise await self._failed(record, refused_by_database(error)) from error
         await self._install(started)
         self._parts.log.info(
             "Kernel %s (%s) of %s is running, generation %s",
@@ -147,12 +140,19 @@ class StartActs:
         )
         return started.record
 
-    async def _lost(self, record: KernelRecord, lost: ActLost) -> None:
+    async def _lost(self, record: KernelRecord, lost: ActLost) -> GatewayError:
         """Somebody wanted it stopped, which is this act's to do; or has taken it over, and this act is over."""
         if lost.record is not None and holds(lost.record, record.act):
-            await self._end(lost.record, WITHDRAWN)
+            return await self._failed(lost.record, gone_meanwhile(), WITHDRAWN)
+        return gone_meanwhile() if lost.record is None or not lost.record.live else taken_over()
 
-    async def _end(self, record: KernelRecord, reason: str, *, repeatable: bool = False) -> None:
+    async def _failed(self, record: KernelRecord, answer: GatewayError, reason: str | None = None) -> GatewayError:
+        """End the record, and return the answer; another one where somebody else is at work on the kernel by now."""
+        ended = await self._end(record, reason or answer.message, repeatable=answer.status == 503)
+        return answer if ended else taken_over()
+
+    async def _end(self, record: KernelRecord, reason: str, *, repeatable: bool = False) -> bool:
+        """End the record as this act; False where the kernel lives on as somebody else's."""
         now = self._parts.store.clock.latest_now()
         give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
         try:
@@ -162,13 +162,14 @@ class StartActs:
                 give_up=give_up,
             )
             self._parts.log.warning("Kernel %s did not come up: %s", record.kernel_id, reason)
-        except ActLost:
-            return
+        except ActLost as lost:
+            return lost.record is None or not lost.record.live
         finally:
             self._parts.changes.changed(record.kernel_id)
         held = self._parts.held.drop(record.kernel_id)
         if held is not None:
             held.end(reason)
+        return True
 
     async def _install(self, started: Started) -> HeldKernel:
         held = self._hydrator.hold(started.record.kernel_id)
@@ -192,6 +193,11 @@ def ended_so(found: KernelRecord, record: KernelRecord, reason: str) -> bool:
 def gone_meanwhile() -> GatewayError:
     """Answer whoever waits for a kernel that somebody else shut down."""
     return conflict("The kernel was shut down while it was starting.", "Kernel was shut down")
+
+
+def taken_over() -> GatewayError:
+    """Answer whoever waits for an act that was overdue here (a pause, an outage): another replica goes on with it."""
+    return unavailable("Another replica has taken the kernel over, and goes on with it. Try again.", "Taken over")
 
 
 def refused_by_database(error: PersistenceError) -> GatewayError:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# A restart on a machine that is too busy, or whose replica died twice over it, ends the kernel.
-LAUNCH_FAILED = ("did not answer within", "left undone")
+# A restart on a machine that is too busy, or whose replica died twice over it, ends the kernel; so do too many deaths.
+LAUNCH_FAILED = ("did not answer within", "left undone", "was ended by SIGKILL")
 
 
 class Violation(AssertionError):
@@ -129,6 +129,12 @@ class History:
         story = Story(kernel_id)
         self.stories.append(story)
         return story
+
+    def killed(self, kernel_id: str) -> None:
+        """Somebody kills the kernel's process: it is restarted, at a time that nobody is told."""
+        for story in self.stories:
+            if story.kernel_id == kernel_id:
+                story.began_restart()
 
     def alive_before(self) -> set[str]:
         """The kernels that a list must show which is asked for now, unless they are deleted meanwhile."""

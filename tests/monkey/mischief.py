@@ -12,6 +12,7 @@ from persistence import clock
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import Cluster
 from tests.mongo_proxy import MongoProxy
+from tests.monkey.history import History
 from tests.replica_set import ReplicaSet
 
 # mongod dies with the thread that started it, so that must not be one of the event loop's own.
@@ -26,10 +27,19 @@ class Mischief:
         cluster: Its replicas, each behind a proxy to the database of its own.
         server: The database.
         proxies: By replica.
+        history: Told of kernels that are killed.
         chance: The faults' random numbers.
     """
 
-    def __init__(self, cluster: Cluster, server: ReplicaSet, proxies: list[MongoProxy], chance: random.Random) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        server: ReplicaSet,
+        proxies: list[MongoProxy],
+        history: History,
+        chance: random.Random,
+    ) -> None:
+        self._history = history
         self._cluster = cluster
         self._server = server
         self._proxies = proxies
@@ -47,6 +57,7 @@ class Mischief:
             self.kill_a_replica,
             self.stop_a_replica,
             self.pause_a_replica,
+            self.kill_a_kernel,
             self.pause_the_database,
             self.kill_the_database,
             self.cut_connections,
@@ -77,6 +88,14 @@ class Mischief:
         replica.signal(signal.SIGSTOP)
         await self._a_while(0.5, 4.0)
         replica.signal(signal.SIGCONT)
+
+    async def kill_a_kernel(self) -> None:
+        """Its owner, or the next one, restarts it."""
+        processes = self._cluster.kernel_processes()
+        if processes:
+            process = self._chance.choice(processes)
+            self._history.killed(process.kernel_id)
+            process.kill()
 
     async def pause_the_database(self) -> None:
         """Connections stand, and nothing is answered."""

@@ -78,7 +78,7 @@ async def test_what_was_acknowledged_is_true_whatever_goes_wrong(
     trio: Cluster, replica_set: ReplicaSet, proxies: list[MongoProxy], clients: list[Client], history: History
 ) -> None:
     print(f"MONKEY_SEED={SEED}")
-    mischief = Mischief(trio, replica_set, proxies, random.Random(SEED))
+    mischief = Mischief(trio, replica_set, proxies, history, random.Random(SEED))
     end = clock.Deadline(SECONDS)
     try:
         async with asyncio.TaskGroup() as group:
