@@ -75,6 +75,7 @@ from enterprise_gateway.relay.relay import Relay
 from enterprise_gateway.relay.sockets import relay_context
 from enterprise_gateway.replica import Health, Replica, Rhythm
 from enterprise_gateway.sessions.service import SessionService
+from enterprise_gateway.sessions.tidying import SessionTidying
 from persistence.kernel_session_manager import KernelSessionManager
 
 # A look at all processes of the user costs more than a query, and what it finds is no hurry.
@@ -136,6 +137,7 @@ class Builder:
     def build(self, membership: Membership) -> Assembly:
         """Build all the rest and serve it. The kernels' runtime directory is prepared by now."""
         parts = self._parts(membership)
+        self._store.kernels.on_step(SessionTidying(self._store, parts.background).made)
         flusher = Flusher(self._store, membership, parts.held)
         membership.on_new_identity(flusher.report_anew)
         ownership = Ownership(parts)

@@ -52,7 +52,7 @@ class KernelStore:
         self._kernels = database.collection(COLLECTION)
         self._sure = SureReads(self._kernels)
         self._live = SharedQuery(self._read_live)
-        self._listener: Callable[[Step, KernelRecord], None] | None = None
+        self._listeners: list[Callable[[Step, KernelRecord], None]] = []
 
     async def insert(self, record: KernelRecord) -> None:
         """Write a new kernel's record, before anything is launched.
@@ -139,12 +139,12 @@ class KernelStore:
 
     def on_step(self, listener: Callable[[Step, KernelRecord], None]) -> None:
         """Have `listener` called with each step that this store was seen to make, and the record after it."""
-        self._listener = listener
+        self._listeners.append(listener)
 
     def made(self, step: Step, record: KernelRecord) -> None:
         """Tell of a step that was made; for those who had to read back whether it was."""
-        if self._listener is not None:
-            self._listener(step, record)
+        for listener in self._listeners:
+            listener(step, record)
 
     async def release(self, replica_id: str, *, now: datetime) -> None:
         """Leave what a replica holds to the others: it owns nothing any more, and no connection counts for it.

@@ -26,6 +26,8 @@ from persistence.errors import PersistenceError, SealingKeyMissing
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.phases import Phase
 
+TRIM_SECONDS = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
@@ -107,7 +109,8 @@ class Startup:
         )
         death = asyncio.ensure_future(ending.gone(manager, None))
         stopped = asyncio.ensure_future(stop.wait())
-        racers = {answer, death, stopped}
+        bounded = asyncio.ensure_future(self._bound_log(manager))
+        racers = {answer, death, stopped, bounded}
         try:
             await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
@@ -119,6 +122,12 @@ class Startup:
             for racer in racers:
                 racer.cancel()
             await asyncio.gather(*racers, return_exceptions=True)
+
+    async def _bound_log(self, manager: GatewayKernelManager) -> None:
+        """Bound what a kernel writes before it is owned; one that does not come up may write as fast as the disk."""
+        while True:
+            await clock.sleep(TRIM_SECONDS)
+            await self._managers.trim_log(manager)
 
     def _answered(self, answer: asyncio.Future[dict[str, Any]], deadline: clock.Deadline) -> dict[str, Any]:
         try:

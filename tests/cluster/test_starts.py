@@ -7,6 +7,7 @@ import json
 
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
+from tests.cluster.waiting import eventually
 
 STARTS = 30
 SETTINGS = {"EG_KERNEL_LAUNCH_TIMEOUT": "90"}
@@ -39,3 +40,15 @@ async def test_a_kernelspec_for_remote_kernels_is_refused(rest: Rest, trio: Clus
     refused = await rest.request("POST", "/api/kernels", body={"name": "remote"})
     assert (refused.status_code, refused.json()["reason"]) == (400, "Kernelspec not supported")
     assert "KubernetesProcessProxy" in refused.json()["message"]
+
+
+async def test_what_a_kernel_writes_while_it_starts_is_bounded(rest: Rest, trio: Cluster) -> None:
+    folder = trio.folder / ".local/share/jupyter/kernels/flood"
+    folder.mkdir(parents=True)
+    argv = ["/bin/sh", "-c", "head -c 20000000 /dev/zero; exec sleep 1000", "{connection_file}"]
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "flood", "language": "sh"}))
+    body = {"name": "flood", "env": {"KERNEL_LAUNCH_TIMEOUT": "60"}}
+    start = asyncio.ensure_future(rest.request("POST", "/api/kernels", body=body))
+    await eventually(lambda: list(trio.folder.rglob("kernel.log.1")), "its output was shortened")
+    start.cancel()
+    await eventually(lambda: not trio.kernel_processes(), "it is withdrawn")

@@ -109,3 +109,29 @@ def test_a_log_is_bounded_though_nothing_can_be_kept(log: KernelLog) -> None:
     with pytest.raises(IsADirectoryError):
         log.trim()
     assert log.path.stat().st_size == 0
+
+
+def test_a_fifo_in_its_place_is_not_waited_for(log: KernelLog) -> None:
+    os.mkfifo(log.path)
+    assert log.tail(1) == []
+    with pytest.raises(OSError, match="no regular file"):
+        log.trim()
+    with pytest.raises(OSError, match="No such device"):
+        log.open_for_writing()
+
+
+def test_a_fifo_in_the_place_of_the_copy_is_replaced(log: KernelLog) -> None:
+    os.mkfifo(log.aside.with_name("log.1.part"))
+    write(log, "x" * 150)
+    assert log.trim()
+    assert log.tail(1) == ["x" * 50]
+
+
+def test_what_a_link_leads_to_is_neither_told_nor_emptied(log: KernelLog, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s" * 150)
+    log.path.symlink_to(secret)
+    assert log.tail(1) == []
+    with pytest.raises(OSError, match="symbolic links"):
+        log.trim()
+    assert secret.stat().st_size == 150
