@@ -26,6 +26,7 @@ from enterprise_gateway.config.sections import sections
 from enterprise_gateway.config.settings import APP_SECTION, GatewayTraits
 from enterprise_gateway.config.validation import check_settings
 from enterprise_gateway.log_filters import without_details
+from enterprise_gateway.log_format import LogFormatter
 from enterprise_gateway.privacy import hide_memory
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
@@ -71,6 +72,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         help="The least important messages that are logged, by name or number (20 is INFO).",
     )
     environment: Environment
+    _log_formatter_cls = LogFormatter
 
     @default("log_format")
     def _with_time(self) -> str:
