@@ -20,6 +20,7 @@ from enterprise_gateway.banner import farewell, welcome
 from enterprise_gateway.config.arguments import StrictLoader, check_config_file
 from enterprise_gateway.config.command_line import ALIASES, EXAMPLES, FLAGS
 from enterprise_gateway.config.environment import Environment, read_environment
+from enterprise_gateway.config.former_sections import handed_on
 from enterprise_gateway.config.names import DATABASE_SECTION, FAULTS
 from enterprise_gateway.config.repeats import OncePerText
 from enterprise_gateway.config.sections import sections
@@ -88,8 +89,16 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         self.log.addFilter(OncePerText("Config option"))  # traitlets tells each misspelt setting several times
         self.environment = read_environment(sections())
         super().initialize(argv)
+        self._hand_on_former_sections()
         for notice in self.environment.notices:
             self.log.warning("%s: %s", notice.variable, notice.advice)
+
+    def _hand_on_former_sections(self) -> None:
+        config, names = handed_on(self.config)
+        self.update_config(config)
+        for name in names:
+            trait = name.partition(".")[2]
+            self.log.warning("The setting %s is deprecated: use %s.%s", name, APP_SECTION, trait)
 
     def load_config_file(self, suppress_errors: bool = True) -> None:  # type: ignore[override]
         """Put the environment below the config files; `initialize` puts the command line over both afterwards."""

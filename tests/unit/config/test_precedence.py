@@ -115,3 +115,14 @@ def test_a_base_url_begins_and_ends_with_a_slash(app: EnterpriseGatewayApp, give
 def test_a_base_url_that_is_no_path_is_refused(app: EnterpriseGatewayApp, given: str) -> None:
     with pytest.raises(TraitError, match="base_url"):
         app.base_url = given
+
+
+def test_egs_classes_with_settings_of_culling_are_still_known(start: Start, file: Path) -> None:
+    file.write_text("c.MappingKernelManager.cull_interval = 7\nc.RemoteMappingKernelManager.cull_connected = True\n")
+    app = start("--RemoteMappingKernelManager.cull_idle_timeout=40")
+
+    assert (app.cull_idle_timeout, app.cull_interval, app.cull_connected) == (40.0, 7.0, True)
+
+
+def test_the_present_name_comes_before_egs(start: Start) -> None:
+    assert start("--RemoteMappingKernelManager.cull_idle_timeout=40", EG_CULL_IDLE_TIMEOUT="50").cull_idle_timeout == 50
