@@ -128,7 +128,7 @@ class Culler:
         if not done.settled:
             return
         live = {record.replica_id for record in self._membership.replicas if record.state != ReplicaState.DEAD}
-        steps_of_the_clock = await self._clock_steps(term)
+        steps_of_the_clock = await self.clock_steps(term)
         for kernel in page:
             now = self._store.clock.earliest_now()
             verdict = judge(kernel, now, self._rules, live=live, clock_steps=steps_of_the_clock)
@@ -138,8 +138,11 @@ class Culler:
             elif not term.over and await self._cull(kernel, verdict, term):
                 done.culled += 1
 
-    async def _clock_steps(self, term: Term) -> list[ClockStep]:
-        """What was seen here and by former leaders; what is new is written down for those to come."""
+    async def clock_steps(self, term: Term) -> list[ClockStep]:
+        """Give the jumps that were seen here and by former leaders; what is new is written down for those to come.
+
+        A jump that nobody has seen, as no replica was there, is not known.
+        """
         known = list(term.lease.clock_steps)
         new = [step for step in self._store.clock.steps if not any(_same(step, each) for each in known)]
         if new and not term.over:

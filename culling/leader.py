@@ -74,6 +74,8 @@ class Leader:
         while not term.over and may_lead(self._membership):
             try:
                 await self._tidy(term)
+                if self._culler is not None:
+                    await self._culler.clock_steps(term)
                 if due.passed and await self._cull(term):
                     due = self._due_in(self._cull_interval_seconds)
             except PersistenceError as error:

@@ -45,6 +45,7 @@ LOG = logging.getLogger("simulation")
 LOG.setLevel(logging.CRITICAL)
 TIMINGS = MembershipTimings(lease_duration_seconds=10.5)  # as near to the deadline as may be
 RULES = CullRules(idle_timeout_seconds=60.0, interval_seconds=10.0)
+STOP_LIMIT_SECONDS = 20.0  # then a stop is overdue, and anybody finishes it
 KEY = "A" * 43 + "="
 
 current: contextvars.ContextVar[Replica | None] = contextvars.ContextVar("current", default=None)
@@ -66,14 +67,14 @@ class Replica:
     """One replica, from its start to its death.
 
     Attributes:
-        ahead: What its CLOCK_BOOTTIME has counted more than the others', while its machine was suspended.
+        slept: How long its machine was suspended: CLOCK_MONOTONIC stood still then.
         running: Cleared while its process is paused.
         faulted_at: When something went wrong with this replica alone.
     """
 
     def __init__(self, world: World, number: int) -> None:
         self.world = world
-        self.ahead = 0.0
+        self.slept = 0.0
         self.offset = 1000.0 * number
         self.rate = 1.0 + 0.0005 * (number % 3 - 1)
         self.running = asyncio.Event()
@@ -100,10 +101,10 @@ class Replica:
     # Clocks
 
     def monotonic(self) -> float:
-        return self.offset + self.rate * self.world.loop.now
+        return self.boottime() - self.slept
 
     def boottime(self) -> float:
-        return self.monotonic() + self.ahead
+        return self.offset + self.rate * self.world.loop.now
 
     @property
     def term_number(self) -> int | None:
@@ -128,6 +129,7 @@ class Replica:
             operation_timeout_seconds=TIMINGS.operation_timeout_seconds,
             log=LOG,
         )
+        store._opened = store.database
         store.kernels, store.replicas = KernelStore(store.database), ReplicaStore(store.database)
         store.leases, store.events = LeaseStore(store.database), EventStore(store.database)
         store.clock, store.sealer = DatabaseClock(now=self.boottime), Sealer([KEY])
@@ -169,6 +171,12 @@ class Replica:
         leader.replica = self
         self.store.database.on_return(leader.distrust)
         return leader
+
+    def check(self) -> None:
+        """Raise what one of its duties has died of, for none ever should."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
 
     # What the world does to it
 
@@ -287,7 +295,10 @@ class Replica:
         self.run(self._stop(claimed))
 
     async def met(self, notice: KernelNotice) -> None:
-        if notice.act is None or not self.membership.gone(notice.act.replica):
+        if notice.act is None:
+            return
+        age_seconds = (self.store.clock.earliest_now() - notice.act.since).total_seconds()
+        if not self.membership.gone(notice.act.replica) and age_seconds < STOP_LIMIT_SECONDS:
             return
         record = await self.store.kernels.get(notice.kernel_id)
         if record is not None and record.act == notice.act:

@@ -12,7 +12,7 @@ from tests.simulation.world import Violation
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 SHORT = settings(
-    max_examples=12,
+    max_examples=100,
     stateful_step_count=20,
     deadline=None,
     derandomize=True,

@@ -27,7 +27,7 @@ from persistence.documents import KernelRecord
 from persistence.driver import mock
 from tests.records import running_kernel
 from tests.simulation.network import Fault, Sender
-from tests.simulation.replica import RULES, TIMINGS, Replica, current
+from tests.simulation.replica import RULES, STOP_LIMIT_SECONDS, TIMINGS, Replica, current
 from tests.simulation.virtual_time import VirtualLoop
 
 BEGIN = datetime(2026, 3, 4, tzinfo=UTC)
@@ -40,6 +40,7 @@ BOUND_SECONDS = (
     + 2 * TIMINGS.longest_interval_seconds
     + RULES.interval_seconds
     + PROBE_SECONDS
+    + STOP_LIMIT_SECONDS  # of a claim of which its sender does not know that it was made
 )
 
 
@@ -116,7 +117,7 @@ class World:
         return replica
 
     def start_kernel(self, replica: Replica) -> Kernel:
-        """Start one, as far as the database is concerned; nothing of it where that can't be reached."""
+        """Start one, as far as the database is concerned."""
         kernel = Kernel(f"k{len(self.kernels)}", acknowledged=self.loop.now)
         self.kernels[kernel.kernel_id] = kernel
         now = replica.store.clock.latest_now()
@@ -124,7 +125,7 @@ class World:
             kernel.kernel_id, owner=replica.membership.replica_id, last_activity=now, created_at=now, started_at=now
         )
         replica.owned.add(kernel.kernel_id)
-        self.loop.run_until_complete(replica.run(replica.store.kernels.insert(record)))
+        self._collection("kernels").insert_one(record.to_document())
         return kernel
 
     def kill(self, replica: Replica) -> None:
@@ -150,8 +151,10 @@ class World:
 
     def suspend(self, replica: Replica, seconds: float) -> None:
         """Its machine sleeps: CLOCK_BOOTTIME goes on, CLOCK_MONOTONIC does not."""
-        replica.ahead += seconds
-        replica.faulted_at = self.loop.now
+        self.pause(replica)
+        self.passes(seconds)
+        replica.slept += seconds
+        self.resume(replica)
 
     def go_away(self) -> None:
         self.away = True
@@ -202,11 +205,14 @@ class World:
             kernel.connections.pop(id(replica), None)
 
     def record(self, kernel_id: str) -> KernelRecord:
-        raw = mock.MockBackend(self.name)._client["simulation"]["kernels"].find_one({"_id": kernel_id})
-        return KernelRecord.from_document(raw)
+        return KernelRecord.from_document(self._collection("kernels").find_one({"_id": kernel_id}))
 
     def documents(self, collection: str) -> list[dict[str, Any]]:
-        return list(mock.MockBackend(self.name)._client["simulation"][collection].find())
+        return list(self._collection(collection).find())
+
+    def _collection(self, name: str) -> Any:
+        """A collection past all links."""
+        return mock.MockBackend(self.name)._client["simulation"][name]
 
     def began(self, term: Term) -> None:
         self.highest_used = max(self.highest_used, term.number)
@@ -220,6 +226,8 @@ class World:
             Violation: Something was.
         """
         self._check_leaders()
+        for replica in self.live:
+            replica.check()
         if self.violations:
             raise Violation(self.violations[0])
 
@@ -231,15 +239,14 @@ class World:
     def arrived(self, sender: Sender, term: int | None, collection: str, args: tuple[Any, ...], result: Any) -> None:
         # Not raised here, in some replica's code: `check` does.
         self._check_leaders()
-        if collection == "replicas" and result is not None and len(args) > 1:
-            values = args[1].get("$set", {})
-            if values.get("state") == "dead" and "load" not in values:
-                self.deaths[args[0]["_id"]] = self.loop.now
-                self._check_death(args[0]["_id"])
-        if collection == "kernels" and result is not None and len(args) > 1:
-            values = args[1].get("$set", {}) if isinstance(args[1], dict) else {}
-            if str(values.get("reason", "")).startswith("culled") and "act" in values and "ended_at" not in values:
-                self._check_cull(self.kernels[args[0]["_id"]], term)
+        if result is None or len(args) < 2 or not isinstance(args[1], dict):
+            return
+        values = args[1].get("$set", {})
+        if collection == "replicas" and values.get("state") == "dead" and "load" not in values:
+            self.deaths[args[0]["_id"]] = self.loop.now
+            self._check_death(args[0]["_id"])
+        if collection == "kernels" and str(values.get("reason", "")).startswith("culled") and "act" in values:
+            self._check_cull(self.kernels[args[0]["_id"]], term)
 
     def _check_death(self, replica_id: str) -> None:
         for replica in self.live:
@@ -315,6 +322,8 @@ class World:
 @contextmanager
 def world(replicas: int = 3, seed: int = 0) -> Iterator[World]:
     """A world in which somebody leads."""
+    chance = random.getstate()
+    random.seed(seed)  # what keeps replicas out of step
     with simulated_clocks():
         made = World(seed)
         with server_clock(made):
@@ -325,6 +334,7 @@ def world(replicas: int = 3, seed: int = 0) -> Iterator[World]:
                 yield made
             finally:
                 made.finish()
+                random.setstate(chance)
 
 
 @contextmanager
