@@ -50,7 +50,6 @@ async def test_an_idle_kernel_is_culled_and_that_is_told(pair: Cluster) -> None:
         event = await culled(pair, kernel_id)
         await rest.get(f"/api/kernels/{kernel_id}", expect=404)
     assert event["details"]["idle_seconds"] > TIMEOUT
-    assert event["details"]["term"] == 1
 
 
 @pytest.mark.parametrize("victim", ["the leader", "another"])
@@ -109,15 +108,14 @@ async def test_a_kernel_may_wish_to_live_longer_or_shorter(make_cluster: MakeClu
 
 async def test_a_leader_that_was_paused_does_nothing_more(pair: Cluster) -> None:
     first = await leader(pair)
+    former = pair.documents("leases")[0]["term"]
     async with Rest(pair.urls, pair.token) as rest:
         os.kill(pair.replicas[first].pid, signal.SIGSTOP)
-        kernel_id = await rest.start(on=1 - first, name=LIGHT)
-        event = await culled(pair, kernel_id)
-        assert event["details"]["term"] == 2
+        await culled(pair, await rest.start(on=1 - first, name=LIGHT))
         os.kill(pair.replicas[first].pid, signal.SIGCONT)
         await eventually(lambda: "leads no more" in pair.replicas[first].log, "it has stepped down")
-        again = await culled(pair, await rest.start(on=first, name=LIGHT))
-        assert again["details"]["term"] == 2
+        await culled(pair, await rest.start(on=first, name=LIGHT))
+    assert all(event["details"]["term"] > former for event in pair.documents("events", {"kind": "culled"}))
 
 
 async def test_a_dry_run_ends_nothing_and_the_log_says_what_it_would(make_cluster: MakeCluster) -> None:
@@ -172,4 +170,4 @@ async def test_a_leader_that_is_cut_off_is_followed_by_another_and_its_own_kerne
                 await eventually(lambda: "goes on as" in cut_off.log, "it is back, under a new id")
                 assert cluster.document(used)["phase"] == "running"
             await culled(cluster, used)
-    assert event["details"]["term"] == 2
+    assert event["details"]["term"] >= 2
