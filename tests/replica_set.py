@@ -70,6 +70,13 @@ class Mongod:
             self._process.wait()
             self._process = None
 
+    def stop(self) -> None:
+        """SIGTERM, and wait until it has ended in order."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+        self._process = None
+
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nothing is answered, as with a network that swallows everything."""
         assert self._process is not None

@@ -15,7 +15,7 @@ from persistence.driver import failures
 from persistence.driver.availability import Availability
 from persistence.driver.backend import HEAD_START, Backend
 from persistence.driver.collection import Collection
-from persistence.errors import PersistenceError, StoreUnavailable
+from persistence.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -123,22 +123,22 @@ class Database:
             raise
 
     async def _bounded(self, what: str, operation: Callable[[], Awaitable[T]], seconds: float) -> T:
-        before = _cancellations()
-        try:
-            result = await self._mapped(what, operation, seconds)
-        except PersistenceError:
-            _pass_on_cancellation(before)
-            raise
-        _pass_on_cancellation(before)
-        return result
+        """Wait for an operation, which is never cancelled: it ends by the client's own bound.
 
-    async def _mapped(self, what: str, operation: Callable[[], Awaitable[T]], seconds: float) -> T:
+        PyMongo waits for a connection with `asyncio.wait_for` on a condition. Before Python 3.12 a cancellation in the
+        wrong moment leaves the pool's lock held by nobody: from then on every operation waits for it, for ever.
+        """
+        task = asyncio.ensure_future(self._mapped(what, operation))
+        task.add_done_callback(_retrieve)
+        # The client's bound comes first. This one holds where that does not reach: a name being resolved.
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            raise StoreUnavailable(f"{what}: the database gave no answer within {seconds:g} s") from TimeoutError()
+        return task.result()
+
+    async def _mapped(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
         try:
-            # The client's own bound comes first. This one holds where that does not reach: a name being resolved.
-            async with asyncio.timeout(seconds):
-                return await operation()
-        except TimeoutError as error:
-            raise StoreUnavailable(f"{what}: the database gave no answer within {seconds:g} s") from error
+            return await operation()
         except failures.FAILURES as error:
             raise failures.translate(what, error) from error
 
@@ -149,16 +149,7 @@ async def _taking(operation: Callable[[], Awaitable[T]], seconds: float) -> T:
         return await operation()
 
 
-def _cancellations() -> int:
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
-
-
-def _pass_on_cancellation(before: int) -> None:
-    """Raise the cancellation that came during an operation and was swallowed by it.
-
-    PyMongo sends through `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes when what it
-    waits for is done (https://github.com/python/cpython/issues/86296). A loop of operations would then never end.
-    """
-    if _cancellations() > before:
-        raise asyncio.CancelledError
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    # Nobody may wait for it any more: then nobody else takes its error out.
+    if not task.cancelled():
+        task.exception()

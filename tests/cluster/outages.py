@@ -31,6 +31,13 @@ class Database:
         self.server.start()
 
     @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """SIGTERM, and a start on the same data."""
+        self.server.stop()
+        yield
+        self.server.start()
+
+    @contextmanager
     def frozen(self) -> Iterator[None]:
         """SIGSTOP: it holds its connections and answers nothing; what it was asked meanwhile it does later."""
         self.server.pause()
@@ -68,6 +75,7 @@ class Database:
 
 
 KINDS = ("killed", "frozen", "refused", "silent", "slow")
+"""`stopped` is like `killed`, for those who are not at work in that moment."""
 
 
 async def known_away(rest: Rest) -> None:

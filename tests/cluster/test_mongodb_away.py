@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from tornado.httpclient import HTTPError
 
+from tests.cluster.kernel_socket import Closed
 from tests.cluster.outages import KINDS, Database, Outage, behind_a_proxy, known_away, known_back
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
@@ -95,6 +96,24 @@ async def test_activity_and_connections_are_written_when_it_is_back(
         await eventually(lambda: last_activity(trio, kernel_id) >= used, "the activity is written")
         await eventually(lambda: open_connections(trio, kernel_id) == [0, 1], "the connections are written")
     await eventually(lambda: open_connections(trio, kernel_id) == [0, 0], "the last end is written")
+
+
+async def test_a_replica_that_is_told_to_stop_meanwhile_leaves_its_kernels_to_the_others(
+    rest: Rest, trio: Cluster, database: Database
+) -> None:
+    (leaving,) = trio.start()
+    async with Rest([leaving.url], trio.token) as there:
+        kernel_id = await there.start()
+        async with await there.open(kernel_id) as opened:
+            await opened.execute("x = 7")
+            with database.silent():
+                await known_away(there)
+                assert leaving.stop() == 0
+                with pytest.raises(Closed) as closed:
+                    await opened.until(lambda message: False)
+                assert closed.value.code == 1012
+            await known_back(rest)
+    assert await rest.run(kernel_id, "print(x)") == "7"
 
 
 def last_activity(trio: Cluster, kernel_id: str) -> float:

@@ -40,7 +40,7 @@ async def traffic(rest: Rest, trio: Cluster) -> AsyncIterator[Traffic]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["killed", "frozen", *(pytest.param(kind, marks=in_soak) for kind in ("refused", "silent", "slow"))],
+    ["stopped", "killed", "frozen", *(pytest.param(kind, marks=in_soak) for kind in ("refused", "silent", "slow"))],
 )
 async def test_it_is_away(rest: Rest, traffic: Traffic, database: Database, kind: str) -> None:
     with getattr(database, kind)():

@@ -68,6 +68,21 @@ async def test_many_operations_on_a_silent_server_end_together(replica_set: Repl
     replica_set.resume()
 
 
+async def test_operations_that_time_out_while_they_wait_for_each_other_leave_the_client_whole(
+    replica_set: ReplicaSet,
+) -> None:
+    # So many, and so little time, that the bound comes while they give up their turns at the pool, one by one.
+    database = await open_database(replica_set.uri, "test", operation_timeout_seconds=0.1)
+    things = database.collection("things")
+    replica_set.pause()
+    await asyncio.gather(*(ends_unavailable(things.find_one({})) for _ in range(300)))
+    replica_set.resume()
+    await eventually(lambda: database.available, "the database is found back")
+    async with asyncio.timeout(UNBOUNDED):
+        assert await things.find_one({}) is None
+    await database.close()
+
+
 async def test_a_server_that_was_killed_is_found_back_and_has_all_that_was_acknowledged(
     replica_set: ReplicaSet, database: Database
 ) -> None:

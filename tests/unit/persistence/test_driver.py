@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 
@@ -273,35 +272,23 @@ async def test_a_cancelled_operation_is_cancelled_and_no_outage(database: Databa
     assert database.available
 
 
-@pytest.mark.parametrize("failure", [None, pymongo_errors.OperationFailure("x", 9)])
-async def test_a_cancellation_that_the_client_swallows_is_passed_on(
-    database: Database, failure: Exception | None
-) -> None:
-    begun = asyncio.Event()
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_the_clients_own_work_is_never_cancelled(database: Database, cancelled: bool) -> None:
+    begun, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def swallow() -> None:
+    async def work() -> None:
         begun.set()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        if failure is not None:
-            raise failure
+        await go_on.wait()
+        done.set()
 
-    running = asyncio.create_task(database.run("swallow", swallow))
+    waiting = asyncio.create_task(database.run("work", work))
     await begun.wait()
-    running.cancel()
-    await asyncio.wait({running})
-    assert running.cancelled()
-
-
-async def test_an_outer_timeout_that_the_client_swallows_is_passed_on(database: Database) -> None:
-    async def swallow() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await database.run("swallow", swallow)
-    assert database.available
+    if cancelled:
+        waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled() or isinstance(waiting.exception(), StoreUnavailable)
+    go_on.set()
+    await done.wait()
 
 
 @pytest.mark.parametrize("driver", ["pymysql", ""])
