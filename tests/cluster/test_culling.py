@@ -114,6 +114,7 @@ async def test_a_leader_that_was_paused_does_nothing_more(pair: Cluster) -> None
         await culled(pair, await rest.start(on=1 - first, name=LIGHT))
         os.kill(pair.replicas[first].pid, signal.SIGCONT)
         await eventually(lambda: "leads no more" in pair.replicas[first].log, "it has stepped down")
+        await eventually(lambda: "goes on as" in pair.replicas[first].log, "it knows that it was held for dead")
         await culled(pair, await rest.start(on=first, name=LIGHT))
     assert all(event["details"]["term"] > former for event in pair.documents("events", {"kind": "culled"}))
 
