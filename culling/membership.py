@@ -101,9 +101,8 @@ class Membership:
 
     @property
     def others_ready(self) -> bool:
-        """Is any other replica ready to serve, as far as is known?"""
-        ready = (record for record in self._others if record.state == ReplicaState.READY)
-        return any(self.live(record.replica_id) is not False for record in ready)
+        """Has any other replica said that it is ready to serve, and not been declared dead since?"""
+        return any(record.state == ReplicaState.READY for record in self._others)
 
     @property
     def _others(self) -> list[ReplicaRecord]:

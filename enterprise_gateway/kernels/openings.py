@@ -7,7 +7,6 @@ WebSocket is accepted all the same, and its session's place is recorded when its
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from logging import Logger, LoggerAdapter
 from typing import Any
 
@@ -22,7 +21,7 @@ from enterprise_gateway.relay.session import ClientSession
 from persistence import clock, steps
 from persistence.clients import ClientClaim, next_claim
 from persistence.documents import KernelRecord, Step
-from persistence.errors import PersistenceError, StaleWrite, StoreUnavailable
+from persistence.errors import PersistenceError, StaleWrite
 from persistence.kernel_session_manager import KernelSessionManager
 
 OPEN_WAIT_SECONDS = 0.5
@@ -59,6 +58,7 @@ class Openings:
         self._membership = membership
         self._log = log
         self._own_ids = {membership.replica_id}
+        self._work: set[asyncio.Task[Any]] = set()
         membership.on_new_identity(lambda: self._own_ids.add(membership.replica_id))
 
     def is_here(self, replica: str) -> bool:
@@ -74,28 +74,19 @@ class Openings:
             session_id: What the client calls its session.
         """
         held.opening()
-        key = None if session_id is None else session_key(session_id)
-        trial = _Trial()
-        try:
-            # In the order of their claims: each goes on from the one before.
-            async with asyncio.timeout(OPEN_WAIT_SECONDS), held.claiming:
-                await self._record(held, record, key, trial)
-                return OpenedChannels(held, held.relay.open(session_id, trial.claim))
-        except (TimeoutError, StoreUnavailable):
-            # Unknown: the count goes with the next flush. The place may be recorded or not, and is taken for recorded.
-            self._log.debug("The opened connection to kernel %s was not acknowledged yet", held.kernel_id)
-        return OpenedChannels(held, held.relay.open(session_id, trial.claim))
+        begun = _Begun()
+        work = asyncio.create_task(self._begin(held, record, session_id, begun), name="record a connection")
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+        await asyncio.wait({work}, timeout=OPEN_WAIT_SECONDS)
+        return OpenedChannels(held, begun.session or self._begun_late(held, session_id, begun))
 
     async def claim(self, held: HeldKernel, key: str) -> Claim | None:
         """Make a connection that is open already its session's newest; None where that can't be recorded now."""
-        trial = _Trial()
-        try:
-            async with asyncio.timeout(OPEN_WAIT_SECONDS), held.claiming:
-                await self._record(held, None, key, trial)
-        except (TimeoutError, PersistenceError) as error:
-            self._log.debug("A client of kernel %s can't be recorded now: %s", held.kernel_id, error)
-            return None
-        return trial.claim
+        async with held.claiming:
+            claim = await self._recorded(held, None, key)
+        held.settle()
+        return claim
 
     async def newest(self, kernel_id: str, key: str, n: int) -> bool | None:
         """Is this connection the session's newest, as the majority has it now? None: nobody can say.
@@ -109,30 +100,42 @@ class Openings:
         hold = None if record is None else record.clients.get(key)
         return hold is None or hold.n < n or (hold.n == n and self.is_here(hold.replica))
 
-    async def _record(self, held: HeldKernel, record: KernelRecord | None, key: str | None, trial: _Trial) -> None:
-        """Write the opening and the claim; `trial` says what is, or may be, written.
+    async def _begin(
+        self, held: HeldKernel, record: KernelRecord | None, session_id: str | None, begun: _Begun
+    ) -> None:
+        async with held.claiming:  # each goes on from the one that was recorded before
+            claim = await self._recorded(held, record, None if session_id is None else session_key(session_id))
+            if begun.late is None:
+                begun.session = held.relay.open(session_id, claim)
+            elif not begun.late.done():
+                begun.late.set_result(claim)
 
-        Raises:
-            StoreUnavailable: It may be written or not.
-        """
-        for _ in range(RACES):
-            if not self._store.available:
-                return
-            if record is None:
-                record = await self._store.kernels.get(held.kernel_id)
-            if record is None or not record.live:
-                return
-            wanted = None if key is None else next_claim(record.clients, key, self._membership.replica_id)
-            trial.begin(None if wanted is None else self._claim(wanted))
-            try:
-                await self._store.kernels.apply(self._step(held, wanted))
-            except StaleWrite:
-                # A newer count of this replica, or a newer connection of the session.
-                trial.refused()
-                record = None
-            else:
-                trial.acknowledged()
-                return
+    def _begun_late(self, held: HeldKernel, session_id: str | None, begun: _Begun) -> ClientSession:
+        """Begin the session before its place is known: its client waits for what comes first, not for its WebSocket."""
+        self._log.debug("The opened connection to kernel %s was not acknowledged yet", held.kernel_id)
+        begun.late = asyncio.get_running_loop().create_future()
+        return held.relay.open(session_id, None if session_id is None else begun.late)
+
+    async def _recorded(self, held: HeldKernel, record: KernelRecord | None, key: str | None) -> Claim | None:
+        """Write an opening, and the session's claim if it has a key; None where that can't be done now."""
+        try:
+            for _ in range(RACES):
+                if record is None and self._store.available:
+                    record = await self._store.kernels.get(held.kernel_id)
+                if record is None or not record.live or not self._store.available:
+                    return None
+                wanted = None if key is None else next_claim(record.clients, key, self._membership.replica_id)
+                try:
+                    # From here on: it is the newest when the write is made, and that is not before it is sent.
+                    fresh = clock.Deadline(FRESH_SECONDS)
+                    await self._store.kernels.apply(self._step(held, wanted))
+                except StaleWrite:  # a newer count of this replica, or a newer connection of the session
+                    record = None
+                else:
+                    return None if wanted is None else self._claim(wanted, fresh)
+        except PersistenceError as error:
+            self._log.debug("A connection to kernel %s can't be recorded now: %s", held.kernel_id, error)
+        return None
 
     def _step(self, held: HeldKernel, wanted: ClientClaim | None) -> Step:
         n = held.opening()
@@ -145,31 +148,20 @@ class Openings:
             client=wanted,
         )
 
-    def _claim(self, wanted: ClientClaim) -> Claim:
+    def _claim(self, wanted: ClientClaim, fresh: clock.Deadline) -> Claim:
         hold = wanted.former
         former = None if hold is None else Former(hold.replica, hold.n, here=self.is_here(hold.replica))
-        return Claim(n=wanted.n, former=former, fresh=clock.Deadline(FRESH_SECONDS), sure=False)
+        return Claim(n=wanted.n, former=former, fresh=fresh)
 
 
-class _Trial:
-    """A claim that is being written.
+class _Begun:
+    """What has become of an opening.
 
     Attributes:
-        claim: What is written, or may be; None if nothing is.
+        session: The session, once its place is known.
+        late: Takes the place where nobody could wait for it any more.
     """
 
     def __init__(self) -> None:
-        self.claim: Claim | None = None
-
-    def begin(self, claim: Claim | None) -> None:
-        """It is about to be sent."""
-        self.claim = claim
-
-    def refused(self) -> None:
-        """It was not written."""
-        self.claim = None
-
-    def acknowledged(self) -> None:
-        """It was written."""
-        if self.claim is not None:
-            self.claim = replace(self.claim, sure=True)
+        self.session: ClientSession | None = None
+        self.late: asyncio.Future[Claim | None] | None = None

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from enterprise_gateway.errors import GatewayError, forbidden, missing
-from enterprise_gateway.kernels.held import HeldKernels
+from enterprise_gateway.kernels.held import HeldKernel, HeldKernels
 from enterprise_gateway.peers.letters import Ask, Letters, NotGenuine
+from enterprise_gateway.relay.handover import Handover
 
 
 class Handovers:
@@ -32,10 +33,18 @@ class Handovers:
         """
         ask = self._opened(kernel_id, sealed)
         held = self._held.get(kernel_id)
-        handover = None if held is None else await held.relay.give(ask.key, ask.n, ask.seconds)
+        handover = None if held is None else await self._given(held, ask)
         if handover is None:
             raise missing("There is no such connection here.", "No such connection")
         return await asyncio.to_thread(self._letters.seal_answer, ask, handover)
+
+    async def _given(self, held: HeldKernel, ask: Ask) -> Handover | None:
+        given = await held.relay.give(ask.key, ask.n, ask.seconds)
+        if given is None and held.claiming.locked():
+            async with held.claiming:  # it may be the one whose place is being recorded
+                pass
+            given = await held.relay.give(ask.key, ask.n, ask.seconds)
+        return given
 
     def _opened(self, kernel_id: str, sealed: str) -> Ask:
         try:

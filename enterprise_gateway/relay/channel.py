@@ -26,7 +26,6 @@ class KernelChannel:
 
     Args:
         name: `shell`, `stdin` or `control`.
-        identity: What the kernel's ROUTER knows this client by.
         read: Gets what the kernel sent, in batches as they were read.
         changed: Called when a DEALER stands or is lost.
         options: The bounds.
@@ -36,18 +35,17 @@ class KernelChannel:
         self,
         name: str,
         *,
-        identity: bytes,
         read: Callable[[str, list[list[bytes]]], None],
         changed: Callable[[], None],
         options: RelayOptions,
     ) -> None:
         self.name = name
-        self._identity = identity
         self._read = read
         self._changed = changed
         self._options = options
         self._used: Dealer | None = None
         self._fresh: Dealer | None = None
+        self._held = False
         self._waiting: deque[list[bytes]] = deque()
         self._waiting_bytes = 0
 
@@ -81,17 +79,22 @@ class KernelChannel:
         """Does anything wait for a kernel?"""
         return bool(self._waiting)
 
-    def connect(self, link: KernelLink) -> None:
-        """Make a fresh DEALER.
+    def hold(self) -> None:
+        """Let wait what is sent, until there is a fresh DEALER: what is under way on the former one then is dropped."""
+        self._held = True
+
+    def connect(self, link: KernelLink, identity: bytes) -> None:
+        """Make a fresh DEALER, that the kernel's ROUTER knows by `identity`. Until it stands, what is sent waits.
 
         Raises:
             zmq.ZMQError: No socket or file descriptor is left.
         """
-        self.abandon()
+        if self._fresh is not None:
+            self._fresh.close()
         self._fresh = Dealer(
             link,
             self.name,
-            identity=self._identity,
+            identity=identity,
             read=self._received,
             changed=self._news,
             writable=self._flush,
@@ -103,12 +106,15 @@ class KernelChannel:
         if self._fresh is not None:
             self._fresh.close()
             self._fresh = None
+        self._held = False
+        self._flush()
 
     def settle(self) -> None:
         """Use the fresh DEALER alone, after the last that the former one has got."""
         if self._fresh is None:
             return
         former, self._used, self._fresh = self._used, self._fresh, None
+        self._held = False
         if former is not None:
             former.read_rest()
             former.close()
@@ -121,10 +127,10 @@ class KernelChannel:
 
     def disconnect(self) -> None:
         """Close the sockets; what they had queued is dropped, what waits here stays."""
-        self.abandon()
         if self._used is not None:
             self._used.close()
             self._used = None
+        self.abandon()
 
     def take_waiting(self) -> list[list[bytes]]:
         """Take what waits: the kernel won't get it."""
@@ -148,7 +154,7 @@ class KernelChannel:
         self._flush()
 
     def _flush(self) -> None:
-        dealer = self._fresh if self.fresh_stands else self._used
+        dealer = self._fresh if self._held else self._used
         while self._waiting and dealer is not None and dealer.send(self._waiting[0]):
             self._waiting_bytes -= sum(map(len, self._waiting.popleft()))
 

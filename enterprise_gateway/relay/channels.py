@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from logging import Logger, LoggerAdapter
+from secrets import token_hex
 from typing import Any, Protocol
 
 import zmq
@@ -110,7 +111,8 @@ class KernelChannels:
     """Channels over real sockets.
 
     Args:
-        identity: What the kernel's ROUTERs know this client by.
+        identity: What the kernel's ROUTERs know this client by. A kernel that does not hand over knows it by one that
+            is these channels' alone: it would take no notice of them while the former ones are connected.
         read: Gets what the kernel sent, with the channel's name.
         may_connect: Waits for leave to make DEALERs; False: a newer connection has them.
         broken: Told why the kernel can't be connected to.
@@ -129,12 +131,13 @@ class KernelChannels:
         log: Logger | LoggerAdapter[Any],
     ) -> None:
         self.gave_way = False
+        self._identity = identity
+        self._own_identity = identity + b"-" + token_hex(8).encode()
         self._may_connect = may_connect
         self._broken = broken
         self._log = log
         self._channels = {
-            name: KernelChannel(name, identity=identity, read=read, changed=self._changed, options=options)
-            for name in CHANNELS
+            name: KernelChannel(name, read=read, changed=self._changed, options=options) for name in CHANNELS
         }
         self._link: KernelLink | None = None
         self._seen_at: float | None = None
@@ -177,10 +180,7 @@ class KernelChannels:
         self.rest()
 
     def renew(self) -> None:
-        """Make fresh DEALERs, unless some are being made.
-
-        Not to a kernel that would take no notice of a second one: there whoever was first has the replies.
-        """
+        """Make fresh DEALERs, unless some are being made, or nobody could have taken their replies."""
         if self._link is not None and not (self._stands and not self._link.hands_over):
             self._want(ALWAYS | {channel.name for channel in self._channels.values() if channel.alive})
 
@@ -265,7 +265,11 @@ class KernelChannels:
             Refused: It does not take them.
         """
         for channel in channels:
-            channel.connect(link)
+            channel.hold()
+        if any(channel.alive for channel in channels):
+            await clock.sleep(SETTLE_SECONDS)  # what was sent last is with the kernel by then
+        for channel in channels:
+            channel.connect(link, self._identity if link.hands_over else self._own_identity)
         try:
             async with asyncio.timeout(STAND_SECONDS):
                 await self._seen(channels)

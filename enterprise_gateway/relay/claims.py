@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple, Protocol
@@ -37,13 +38,15 @@ class Claim:
         n: Its number, higher than those before.
         former: The one before it; None if there was none that is known.
         fresh: Until when its DEALERs may be made without another look.
-        sure: Is it known to be recorded? Otherwise it may be, or not.
     """
 
     n: int
     former: Former | None
     fresh: Deadline
-    sure: bool = True
+
+
+Claiming = Claim | Future[Claim | None] | None
+"""A connection's place; it may be yet to be recorded, or never be: the database is away."""
 
 
 class Reconnects(Protocol):
@@ -58,5 +61,5 @@ class Reconnects(Protocol):
         ...
 
     async def fetch(self, key: str, former: Former, seconds: float) -> Handover | None:
-        """End a connection on another replica and take what it has kept; None where that can't be had in time."""
+        """End a connection elsewhere and take what it has kept; None where that can't be had in time."""
         ...

@@ -19,7 +19,7 @@ import zmq
 
 from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.buffer import BufferBudget
-from enterprise_gateway.relay.claims import Claim, Reconnects, session_key
+from enterprise_gateway.relay.claims import Claiming, Reconnects, session_key
 from enterprise_gateway.relay.codec import ClientMessage, Framing
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.handover import Handover, digest
@@ -177,16 +177,16 @@ class Relay:
             self._sessions.put(message)
         self._sessions.flush()
 
-    def open(self, session_id: str | None, claim: Claim | None = None) -> ClientSession:
+    def open(self, session_id: str | None, claiming: Claiming = None) -> ClientSession:
         """A client is about to come: begin its session, or go on with the one that is here.
 
         `attach` follows when its WebSocket has opened, else `ClientSession.keep`.
 
         Args:
             session_id: What the client calls its session; None if it named none.
-            claim: Its place in the order of the session's connections; None where that could not be recorded.
+            claiming: Its place in the order of the session's connections; None where that could not be recorded.
         """
-        return self._sessions.open(None if session_id is None else session_key(session_id), claim)
+        return self._sessions.open(None if session_id is None else session_key(session_id), claiming)
 
     def attach(self, session: ClientSession, sink: ClientSink, *, framing: Framing) -> ClientConnection:
         """Take in a client whose WebSocket has opened, and tell it how things stand."""

@@ -24,7 +24,7 @@ from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.buffer import BufferBudget
 from enterprise_gateway.relay.channel import ChannelFull, ChannelLost
 from enterprise_gateway.relay.channels import MakeChannels
-from enterprise_gateway.relay.claims import Claim, Reconnects
+from enterprise_gateway.relay.claims import Claim, Claiming, Reconnects
 from enterprise_gateway.relay.codec import ClientMessage, read_header
 from enterprise_gateway.relay.handover import Handover, Passed, weave
 from enterprise_gateway.relay.mailbox import LATE_SECONDS, Mailbox, Outlet
@@ -65,11 +65,20 @@ class Kernel(Protocol):
         ...
 
 
+class Siblings(Protocol):
+    """The sessions on this replica, as one of them sees them."""
+
+    async def give_to(self, heir: ClientSession, n: int | None, seconds: float) -> Handover | None:
+        """End another connection of the heir's session, the last one if `n` is None; give what it has kept."""
+        ...
+
+
 class ClientSession:
     """One connection of a session, in the order that its claim gives; with any number of WebSockets.
 
     Args:
         kernel: The kernel.
+        siblings: The other sessions here.
         key: Names the session; None if its client did not.
         reconnects: Who knows of the session's other connections.
         budget: What all sessions may keep together.
@@ -85,6 +94,7 @@ class ClientSession:
     def __init__(
         self,
         kernel: Kernel,
+        siblings: Siblings,
         *,
         key: str | None,
         reconnects: Reconnects | None,
@@ -96,6 +106,7 @@ class ClientSession:
         self.key = key
         self.over = False
         self._kernel = kernel
+        self._siblings = siblings
         self._options = options
         self._log = log
         self._link: KernelLink | None = None
@@ -125,9 +136,9 @@ class ClientSession:
         return self._succession.n
 
     @property
-    def recorded(self) -> bool:
-        """Is its place known to be recorded?"""
-        return self._succession.recorded
+    def pending(self) -> bool:
+        """Is its place being recorded?"""
+        return self._succession.pending
 
     @property
     def superseded(self) -> bool:
@@ -135,18 +146,13 @@ class ClientSession:
         return self.over or self._channels.gave_way
 
     @property
-    def hands_over(self) -> bool:
-        """Does the kernel give its replies to the newest DEALER?"""
-        return self._link is None or self._link.hands_over
-
-    @property
     def gave_way(self) -> bool:
         """Has it no DEALERs, for a newer connection was found?"""
         return self._channels.gave_way
 
-    def begin(self, claim: Claim | None, link: KernelLink | None) -> None:
+    def begin(self, claiming: Claiming, link: KernelLink | None) -> None:
         """Take over from the former connection, if there is one, and serve."""
-        if self._succession.begin(claim):
+        if self._succession.begin(claiming):
             self._mailbox.hold()
         if link is not None:
             self.join(link)
@@ -154,6 +160,14 @@ class ClientSession:
     def renumber(self, claim: Claim | None) -> None:
         """The session has connected here again: it goes on as its next connection."""
         self._succession.renumber(claim)
+
+    async def known(self) -> None:
+        """Wait until its place is recorded, or it is known that it is not."""
+        await self._succession.known()
+
+    async def fetch_here(self, n: int | None, seconds: float) -> Handover | None:
+        """End another connection of the session on this replica, the last one if `n` is None; take what it has kept."""
+        return await self._siblings.give_to(self, n, seconds)
 
     async def settled(self) -> None:
         """Wait until its DEALERs stand, or there won't be any now."""

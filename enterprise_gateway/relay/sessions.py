@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from enterprise_gateway.relay.buffer import BufferBudget
 from enterprise_gateway.relay.channels import KernelChannels, MakeChannels
-from enterprise_gateway.relay.claims import Claim, Reconnects
+from enterprise_gateway.relay.claims import Claim, Claiming, Reconnects
 from enterprise_gateway.relay.codec import ClientMessage, Framing
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.handover import Handover
@@ -23,6 +23,7 @@ from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
 from enterprise_gateway.relay.session import CLOSE_NORMAL, CLOSE_TRY_AGAIN_LATER, ClientSession, Kernel, aborted
 from enterprise_gateway.relay.sockets import KernelLink
+from enterprise_gateway.relay.succession import within
 from persistence import clock
 
 CLAIM_AGAIN_SECONDS = 1.0
@@ -90,14 +91,16 @@ class Sessions:
         """Those whose client is away."""
         return [session for session in self._sessions if session.away]
 
-    def open(self, key: str | None, claim: Claim | None = None) -> ClientSession:
+    def open(self, key: str | None, claiming: Claiming = None) -> ClientSession:
         """Begin a session's next connection, or go on with the one before if that is here."""
-        session = self._former(key, claim)
-        if session is not None:
-            session.renumber(claim)
-            return session
+        if not isinstance(claiming, asyncio.Future):
+            session = self._former(key, claiming)
+            if session is not None:
+                session.renumber(claiming)
+                return session
         session = ClientSession(
             self._owner,
+            self,
             key=key,
             reconnects=self._reconnects,
             budget=self._budget,
@@ -106,7 +109,7 @@ class Sessions:
             make_channels=self._make_channels,
         )
         self._sessions = (*self._sessions, session)
-        session.begin(claim, self._link)
+        session.begin(claiming, self._link)
         return session
 
     def attach(self, session: ClientSession, sink: ClientSink, framing: Framing) -> ClientConnection:
@@ -119,8 +122,18 @@ class Sessions:
 
     async def give(self, key: str, n: int, seconds: float) -> Handover | None:
         """Hand a connection over to the next one, on another replica; None if it is not here."""
-        for session in self._sessions:
-            if session.key == key and session.n == n:
+        for session in self._of(key):
+            if session.pending:  # it may be this one
+                await within(seconds, session.known())
+        for session in self._of(key):
+            if session.n == n:
+                return await session.give(seconds)
+        return None
+
+    async def give_to(self, heir: ClientSession, n: int | None, seconds: float) -> Handover | None:
+        """Hand a connection over to the next one, here; the last one if `n` is None."""
+        for session in reversed(self._of(heir.key)):
+            if session is not heir and n in (None, session.n):
                 return await session.give(seconds)
         return None
 
@@ -184,12 +197,10 @@ class Sessions:
 
     def _former(self, key: str | None, claim: Claim | None) -> ClientSession | None:
         """Find the connection before this one, if it is here."""
-        if key is None:
-            return None
-        for session in reversed(self._sessions):
-            if session.key == key and _follows(claim, session):
-                return session
-        return None
+        return next((session for session in reversed(self._of(key)) if _follows(claim, session)), None)
+
+    def _of(self, key: str | None) -> list[ClientSession]:
+        return [session for session in self._sessions if session.key == key is not None]
 
     def _close_rivals(self, connection: ClientConnection) -> None:
         self._rivals.discard(connection.key or "")
@@ -207,7 +218,7 @@ class Sessions:
 
     def _unrecorded(self, connection: ClientConnection) -> bool:
         session = connection.session
-        known = session.key is None or session.recorded or self._reconnects is None
+        known = session.key is None or session.n is not None or session.pending or self._reconnects is None
         return not known and connection not in self._claiming
 
     def _claim(self, connection: ClientConnection, waiting: list[ClientMessage]) -> None:
@@ -246,6 +257,6 @@ def _follows(claim: Claim | None, session: ClientSession) -> bool:
     """Is this session, of the same client, the one that the claim comes after?"""
     if session.over:
         return False
-    if claim is None or claim.former is None or not session.recorded:
+    if claim is None or claim.former is None or session.n is None:
         return True  # one of them could not be recorded: what is here is the last that is known
     return claim.former.here and claim.former.n == session.n

@@ -14,22 +14,19 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Former, Reconnects
+from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Claiming, Former, Reconnects
 from enterprise_gateway.relay.handover import Handover
 from persistence import clock
 
 STAND_PATIENCE_SECONDS = 3.0  # a kernel that sees no DEALER in that time sends none of its replies either
+CLAIM_PATIENCE_SECONDS = 1.0  # then DEALERs are made by whoever connected last, as far as is known here
 FETCH_SECONDS = 4.0
 LOOK_AGAIN_SECONDS = 1.0
+UNDER_WAY_SECONDS = 0.02  # what the client sent last by its former connection is with the kernel by then
 
 
 class Heir(Protocol):
     """The session here, as it takes over."""
-
-    @property
-    def hands_over(self) -> bool:
-        """Does the kernel give its replies to the newest DEALER?"""
-        ...
 
     @property
     def gave_way(self) -> bool:
@@ -38,6 +35,10 @@ class Heir(Protocol):
 
     async def settled(self) -> None:
         """Wait until its DEALERs stand, or there won't be any now."""
+        ...
+
+    async def fetch_here(self, n: int | None, seconds: float) -> Handover | None:
+        """End another connection of the session on this replica, the last one if `n` is None; take what it has kept."""
         ...
 
     def succeed(self, handover: Handover | None) -> None:
@@ -54,7 +55,7 @@ class Succession:
         heir: The session here.
 
     Attributes:
-        claim: The connection's place; None while it could not be recorded.
+        claim: The connection's place; None while it is not recorded.
     """
 
     def __init__(self, key: str, reconnects: Reconnects | None, heir: Heir) -> None:
@@ -63,6 +64,7 @@ class Succession:
         self._reconnects = reconnects
         self._heir = heir
         self._fresh = clock.Deadline(0.0)
+        self._claimed = asyncio.Event()
         self._asked = asyncio.Event()
         self._asked_within = FETCH_SECONDS
         self._caught_up = asyncio.Event()
@@ -74,20 +76,23 @@ class Succession:
         return None if self.claim is None else self.claim.n
 
     @property
-    def recorded(self) -> bool:
-        """Is its place known to be recorded?"""
-        return self.claim is not None and self.claim.sure
+    def pending(self) -> bool:
+        """Is its place being recorded?"""
+        return not self._claimed.is_set()
 
     @property
     def caught_up(self) -> bool:
         """Has it what the former connection has kept?"""
         return self._caught_up.is_set()
 
-    def begin(self, claim: Claim | None) -> bool:
+    def begin(self, claiming: Claiming) -> bool:
         """Take over; False if there is nobody to take over from."""
-        self._take_place(claim)
-        former = _elsewhere(claim)
-        if former is None:
+        if isinstance(claiming, asyncio.Future):
+            self._start(self._take_over_later(claiming))
+            return True
+        self._take_place(claiming)
+        former = None if claiming is None else claiming.former
+        if former is None or former.here:  # what is here and could be taken over would have gone on itself
             self._caught_up.set()
             return False
         self._start(self._take_over(former))
@@ -96,16 +101,16 @@ class Succession:
     def renumber(self, claim: Claim | None) -> None:
         """The same session has connected here again: it goes on as its next connection."""
         self._take_place(claim)
-        former = _elsewhere(claim)
-        if former is not None:
+        if claim is not None and claim.former is not None and not claim.former.here:
             # The database was away when this one opened. Its client has got what the kernel sent since then, so what
             # is kept elsewhere is too old to be sent.
-            self._start(self._discard(former))
+            self._start(self._discard(claim.former))
 
     async def may_connect(self) -> bool:
         """Wait until DEALERs may be made; False if a newer connection of the session has them."""
-        if not self._heir.hands_over:
-            await self._caught_up.wait()  # the former's have to go first
+        await within(CLAIM_PATIENCE_SECONDS, self._claimed.wait())
+        if not self.caught_up:
+            await clock.sleep(UNDER_WAY_SECONDS)
         while (claim := self.claim) is not None and self._reconnects is not None and self._fresh.passed:
             fresh = clock.Deadline(FRESH_SECONDS)
             newest = await self._reconnects.newest(self._key, claim.n)
@@ -123,50 +128,55 @@ class Succession:
         """Rely no longer on what was read: time has passed in which a newer connection may have come."""
         self._fresh = clock.Deadline(0.0)
 
+    async def known(self) -> None:
+        """Wait until its place is recorded, or it is known that it is not."""
+        await self._claimed.wait()
+
     async def catch_up(self, seconds: float) -> None:
         """Somebody asks for what this one has kept: see to it that it has fetched itself, for at most so long."""
         self._asked_within = seconds
         self._asked.set()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._caught_up.wait()
-        except TimeoutError:
-            return
+        await within(seconds, self._caught_up.wait())
 
     def stop(self) -> None:
         """The session is over here."""
         for task in self._tasks:
             task.cancel()
+        self._claimed.set()
         self._caught_up.set()
 
     def _take_place(self, claim: Claim | None) -> None:
         if claim is not None:
             self.claim, self._fresh = claim, claim.fresh
+        self._claimed.set()
+
+    async def _take_over_later(self, claiming: asyncio.Future[Claim | None]) -> None:
+        claim = await claiming
+        self._take_place(claim)
+        if claim is None:
+            self._heir.succeed(await self._heir.fetch_here(None, FETCH_SECONDS))
+        elif claim.former is not None:
+            await self._take_over(claim.former)
+        else:
+            self._heir.succeed(None)
+        self._caught_up.set()
 
     async def _take_over(self, former: Former) -> None:
-        if self._heir.hands_over:
-            await self._stand()
+        await within(STAND_PATIENCE_SECONDS, self._heir.settled())
         if self._heir.gave_way:
             await self._asked.wait()
         self._heir.succeed(await self._fetch(former))
         self._caught_up.set()
 
-    async def _stand(self) -> None:
-        try:
-            async with asyncio.timeout(STAND_PATIENCE_SECONDS):
-                await self._heir.settled()
-        except TimeoutError:
-            return
-
     async def _discard(self, former: Former) -> None:
         await self._fetch(former)
 
     async def _fetch(self, former: Former) -> Handover | None:
-        if self._reconnects is None:
-            return None
         # Less than whoever asks has left, so that he gets what is here even if the former one says nothing.
         seconds = self._asked_within / 2 if self._asked.is_set() else FETCH_SECONDS
-        return await self._reconnects.fetch(self._key, former, seconds)
+        if former.here:
+            return await self._heir.fetch_here(former.n, seconds)
+        return None if self._reconnects is None else await self._reconnects.fetch(self._key, former, seconds)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work, name="take over a session")
@@ -174,5 +184,10 @@ class Succession:
         task.add_done_callback(self._tasks.discard)
 
 
-def _elsewhere(claim: Claim | None) -> Former | None:
-    return None if claim is None or claim.former is None or claim.former.here else claim.former
+async def within(seconds: float, work: Coroutine[Any, Any, object]) -> None:
+    """Wait for this, at most so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        return

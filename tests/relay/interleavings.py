@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
+from enterprise_gateway.relay import succession
 from enterprise_gateway.relay.buffer import BufferBudget
 from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Former
 from enterprise_gateway.relay.codec import ClientMessage
@@ -232,7 +233,10 @@ class World:
 
     async def run(self) -> None:
         """Let things happen until nothing can any more, and see whether all is well."""
-        with mock.patch.object(clock, "monotonic", self._monotonic):
+        with (
+            mock.patch.object(clock, "monotonic", self._monotonic),
+            mock.patch.object(succession, "UNDER_WAY_SECONDS", 0.0),
+        ):
             await self._run()
 
     def _monotonic(self) -> float:

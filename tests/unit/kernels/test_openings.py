@@ -155,18 +155,43 @@ async def test_what_was_kept_elsewhere_before_an_outage_is_ended_and_not_sent_la
     assert connection.session.n == 2
 
 
-async def test_an_opening_whose_answer_is_late_is_not_waited_for_and_is_found_all_the_same(
+async def late(replica: Replica) -> tuple[ClientConnection, Gate]:
+    """A WebSocket that opened before its place was recorded."""
+    read = await replica.record()
+    gate = Gate(replica.store.database)
+    connection = (await replica.open(record=read)).attach(FakeSink(), V1)
+    assert connection.session.pending
+    return connection, gate
+
+
+async def test_an_opening_that_is_recorded_late_takes_over_then(pair: tuple[Replica, Replica]) -> None:
+    first, second = pair
+    await second.connect()
+    connection, gate = await late(first)
+    gate.open()
+    await soon(lambda: first.fetched == [Former(second.id, 1, here=False)])
+    assert connection.session.n == 2
+
+
+async def test_who_asks_for_a_connection_that_is_being_recorded_gets_it(pair: tuple[Replica, Replica]) -> None:
+    first, _ = pair
+    _, gate = await late(first)
+    giving = asyncio.create_task(first.held.relay.give(KEY, 1, 5.0))
+    gate.open()
+    assert await giving is not None
+
+
+async def test_an_opening_that_is_recorded_late_takes_over_from_the_one_before_here_too(
     pair: tuple[Replica, Replica],
 ) -> None:
-    first, second = pair
-    read = await first.record()
-    gate = Gate(first.store.database)
-    opened = await first.open(record=read)  # nothing passes
+    first, _ = pair
+    former = await first.connect()
+    former.detach()
+    connection, gate = await late(first)
     gate.open()
-    assert opened.attach(FakeSink(), V1).session.n == 1
-    await second.connect()
-    hold = (await second.record()).clients[KEY]
-    assert hold.replica == second.id
+    await soon(lambda: former.session.over)
+    assert connection.session.n == 2
+    assert first.fetched == []
 
 
 async def test_newest_is_who_has_the_highest_number(pair: tuple[Replica, Replica]) -> None:
