@@ -95,6 +95,7 @@ class Client:
         story.began_start()
         body = {"name": "python3", "kernel_id": story.kernel_id}
         answer = await self._request("POST", "/api/kernels", body)
+        self._let_die(story, answer)
         if answer.status_code == 500:
             story.did_not_start()
             raise NotNow(answer.text)
@@ -131,6 +132,7 @@ class Client:
         """Restart the kernel."""
         story.began_restart()
         answer = await self._request("POST", f"/api/kernels/{story.kernel_id}/restart", {})
+        self._let_die(story, answer)
         if not self._not_found(answer, story):
             self._expect(answer, 200)
             story.was_restarted()
@@ -187,6 +189,11 @@ class Client:
     async def _request(self, method: str, path: str, body: object = None) -> httpx.Response:
         url = self._chance.choice(self._urls()) + path
         return await self._http.request(method, url, json=body)
+
+    def _let_die(self, story: Story, answer: httpx.Response) -> None:
+        """A kernel that is killed while it starts fails its start, which says so."""
+        if answer.status_code == 500 and story.killed and "SIGKILL" in answer.text:
+            raise NotNow(answer.text)
 
     def _not_found(self, answer: httpx.Response, story: Story) -> bool:
         if answer.status_code != 404:

@@ -30,6 +30,7 @@ class Story:
         value: What its variable was last seen or acknowledged to be; None: not set.
         open_values: What cells without an answer may yet set it to.
         pid: The process that serves it; None while unknown.
+        killed: Was its process killed, perhaps while it was starting?
     """
 
     kernel_id: str
@@ -41,6 +42,7 @@ class Story:
     value: int | None = None
     open_values: set[int] = field(default_factory=set)
     pid: int | None = None
+    killed: bool = False
 
     @property
     def surely_alive(self) -> bool:
@@ -134,6 +136,7 @@ class History:
         """Somebody kills the kernel's process: it is restarted, at a time that nobody is told."""
         for story in self.stories:
             if story.kernel_id == kernel_id:
+                story.killed = True
                 story.began_restart()
 
     def alive_before(self) -> set[str]:

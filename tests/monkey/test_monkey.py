@@ -73,6 +73,7 @@ def history() -> History:
     return History()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(SECONDS + 240)
 async def test_what_was_acknowledged_is_true_whatever_goes_wrong(
     trio: Cluster, replica_set: ReplicaSet, proxies: list[MongoProxy], clients: list[Client], history: History
