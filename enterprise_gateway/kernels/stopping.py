@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enterprise_gateway.errors import unavailable
 from enterprise_gateway.kernels import ending
-from enterprise_gateway.kernels.acts import ActLost, holds
+from enterprise_gateway.kernels.acts import ActLost
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.starting import ended_so
 from persistence import clock, steps
@@ -24,6 +24,7 @@ class StopActs:
 
         Raises:
             GatewayError: 503, its process still exists after SIGKILL; the record stays `stopping`, to be tried again.
+            ActLost: Another has taken the stop over, and is still at it.
             StoreUnavailable: The process has ended; its record is ended by whoever meets it next.
         """
         try:
@@ -43,13 +44,18 @@ class StopActs:
                 give_up=give_up,
             )
         except ActLost as lost:
-            if holds(lost.record, record.act):
+            if _still_ending(lost.record, record):
                 raise
         self._parts.log.info("Kernel %s was ended: %s", record.kernel_id, reason)
         held = self._parts.held.drop(record.kernel_id)
         if held is not None:
             held.end(None if reason == SHUT_DOWN else reason)
         self._parts.changes.changed(record.kernel_id)
+
+
+def _still_ending(found: KernelRecord | None, record: KernelRecord) -> bool:
+    """Is this stop not over yet, in whosever hands? A later generation is another kernel, of the same id."""
+    return found is not None and found.live and found.generation == record.generation
 
 
 def reason_to_stop(record: KernelRecord) -> str:

@@ -129,3 +129,20 @@ async def test_a_stop_whose_replica_was_killed_is_finished_by_another(pair: Clus
         await rest.delete(f"/api/kernels/{kernel_id}", on=1)
         await rest.get(f"/api/kernels/{kernel_id}", on=1, expect=404)
     assert not pair.kernel_processes()
+
+
+async def test_a_delete_whose_stop_was_taken_over_is_done_only_when_the_kernel_is_ended(
+    make_cluster: MakeCluster,
+) -> None:
+    kernel_id = "0b9a1bd4-1f0e-4b8e-9a41-2f4fd6b6a002"
+    pair = make_cluster(EG_SHUTDOWN_WAIT_TIME="1", EG_TEST_FAULTS=f"stop@before:end act@{kernel_id}")
+    first, second = pair.start(2)
+    async with Rest(pair.urls, pair.token) as rest:
+        await rest.start(on=0, kernel_id=kernel_id)
+        stop = asyncio.create_task(rest.request("DELETE", f"/api/kernels/{kernel_id}", on=0))
+        await eventually(lambda: first.stopped, "the first is about to end the record")
+        pair.declare_dead(first)
+        await eventually(lambda: second.stopped, "so is the second, who has taken the stop over")
+        first.signal(signal.SIGCONT)
+        assert (await stop).status_code == 204
+        assert pair.document(kernel_id)["phase"] == "ended"
