@@ -16,6 +16,8 @@ from tests.cluster.kernel_socket import Closed, KernelSocket
 from tests.monkey.history import History, Story, Violation
 
 MOST_KERNELS = 2
+NAPS = 0.15
+"""How much of what it does is a nap."""
 REQUEST_SECONDS = 20.0
 SETTLE_SECONDS = 90.0
 CELL_SECONDS = 8.0
@@ -37,6 +39,7 @@ class Client:
         history: Where its facts go.
         reason_of: Gives the reason that a kernel's record tells of its end.
         chance: Its own random numbers.
+        nap_seconds: How long it does nothing now and then, at most; 0: it never does.
     """
 
     def __init__(
@@ -46,7 +49,10 @@ class Client:
         history: History,
         reason_of: Callable[[str], str],
         chance: random.Random,
+        *,
+        nap_seconds: float = 0.0,
     ) -> None:
+        self._nap_seconds = nap_seconds
         self._reason_of = reason_of
         self._urls = urls
         self._token = token
@@ -73,6 +79,8 @@ class Client:
                 await clock.sleep(self._chance.uniform(0.05, 0.3))
 
     def _choose(self) -> Callable[[], Awaitable[None]]:
+        if self._nap_seconds and self._chance.random() < NAPS:
+            return self.nap
         living = [story for story in self._mine if not story.deleted]
         if not living or (len(living) < MOST_KERNELS and self._chance.random() < 0.2):
             return lambda: self.start(self._begin())
@@ -90,8 +98,13 @@ class Client:
         self._mine.append(story)
         return story
 
+    async def nap(self) -> None:
+        """Do nothing for a while."""
+        await clock.sleep(self._chance.uniform(0.0, self._nap_seconds))
+
     async def start(self, story: Story) -> None:
         """Start the kernel, or ask for the same start again."""
+        sent, repeated = clock.monotonic(), story.open_starts > 0
         story.began_start()
         body = {"name": "python3", "kernel_id": story.kernel_id}
         answer = await self._request("POST", "/api/kernels", body)
@@ -101,6 +114,8 @@ class Client:
             raise NotNow(answer.text)
         self._expect(answer, 201)
         story.was_started()
+        if not repeated:  # else it may have been started long ago
+            self._history.was_used(story, sent, by=None)
 
     async def write(self, story: Story) -> None:
         """Set the kernel's variable."""
@@ -131,11 +146,13 @@ class Client:
     async def restart(self, story: Story) -> None:
         """Restart the kernel."""
         story.began_restart()
+        sent = clock.monotonic()
         answer = await self._request("POST", f"/api/kernels/{story.kernel_id}/restart", {})
         self._let_die(story, answer)
         if not self._not_found(answer, story):
             self._expect(answer, 200)
             story.was_restarted()
+            self._history.was_used(story, sent, by=None)
 
     async def delete(self, story: Story) -> None:
         """Delete the kernel, and see that it is gone."""
@@ -166,7 +183,8 @@ class Client:
                 await clock.sleep(0.3)
 
     async def _cell(self, story: Story, code: str) -> tuple[int | None, int]:
-        url = f"{self._chance.choice(self._urls())}/api/kernels/{story.kernel_id}/channels"
+        replica = self._chance.choice(self._urls())
+        url = f"{replica}/api/kernels/{story.kernel_id}/channels"
         try:
             async with asyncio.timeout(CELL_SECONDS):
                 kernel = await KernelSocket.open(url, token=self._token)
@@ -176,6 +194,7 @@ class Client:
             elif error.code not in (409, 503, 599):
                 raise Violation(f"a WebSocket was refused with {error.code}") from error
             raise
+        sent = clock.monotonic()
         try:
             done = await kernel.execute(code, seconds=CELL_SECONDS)
         finally:
@@ -183,6 +202,7 @@ class Client:
             kernel._connection.close()
         if done.reply["status"] == "aborted":
             raise NotNow
+        self._history.was_used(story, sent, by=replica)
         value, pid = done.printed().split()
         return None if value == "None" else int(value), int(pid)
 

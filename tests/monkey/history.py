@@ -2,18 +2,43 @@
 
 An answer that was given is a fact. A request without an answer may have been carried out, may yet be (its replica may
 be paused with the request unread), or never: what it could have changed stays possible from then on.
+
+A kernel may be culled when it was idle for longer than its timeout, and no use of it counts that was sent before. A use
+is known for sure when it was answered, and the replica that served it has not died soon after.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-# A restart on a machine that is too busy, or whose replica died twice over it, ends the kernel; so do too many deaths.
-LAUNCH_FAILED = ("did not answer within", "left undone", "was ended by SIGKILL")
+from persistence import clock
+
+UNWRITTEN_SECONDS = 5.0
+"""What a replica that dies may not have written yet, for it may have been cut off from its database before."""
+# A restart on a machine that is too busy, or whose replica died twice over it, ends the kernel. So does its death
+# meanwhile.
+LAUNCH_FAILED = ("did not answer within", "left undone")
+KILLED = ("was ended by SIGKILL", "ended before it could become the kernel")
 
 
 class Violation(AssertionError):
     """Something that was acknowledged is not true."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A request that was answered, and counts as activity from when it was sent.
+
+    Attributes:
+        sent: When, on the monotonic clock.
+        by: The replica that answered; None: it has written it first.
+    """
+
+    sent: float
+    by: str | None
 
 
 @dataclass
@@ -31,6 +56,8 @@ class Story:
         open_values: What cells without an answer may yet set it to.
         pid: The process that serves it; None while unknown.
         killed: Was its process killed, perhaps while it was starting?
+        idle_seconds: How long it may be idle before it is culled.
+        uses: Those that are known for sure.
     """
 
     kernel_id: str
@@ -43,11 +70,23 @@ class Story:
     open_values: set[int] = field(default_factory=set)
     pid: int | None = None
     killed: bool = False
+    idle_seconds: float = math.inf
+    uses: list[Use] = field(default_factory=list)
+
+    @property
+    def kept(self) -> bool:
+        """Has nobody asked for its end?"""
+        return self.started and not self.deleted and not self.open_deletes
+
+    @property
+    def unused_seconds(self) -> float:
+        """How long it may have been idle, at most."""
+        return clock.monotonic() - max((use.sent for use in self.uses), default=-math.inf)
 
     @property
     def surely_alive(self) -> bool:
         """Must it be found?"""
-        return self.started and not self.deleted and not self.open_deletes
+        return self.kept and self.unused_seconds < self.idle_seconds
 
     @property
     def surely_gone(self) -> bool:
@@ -106,10 +145,15 @@ class Story:
 
     def was_not_found(self, reason: str) -> None:
         """404; `reason` is what its record says."""
-        failed_restart = self.open_restarts and any(words in reason for words in LAUNCH_FAILED)
-        if self.surely_alive and not failed_restart:
-            raise Violation(f"{self.kernel_id}: 404, it was never deleted, and it says: {reason}")
+        culled = reason.startswith("culled: ") and self.unused_seconds > self.idle_seconds
+        if self.kept and not culled and not self._restart_failed(reason):
+            used = f"was used {self.unused_seconds:.1f} s ago"
+            raise Violation(f"{self.kernel_id}: 404, it was never deleted, {used}, and says: {reason}")
         self.deleted = True
+
+    def _restart_failed(self, reason: str) -> bool:
+        failed = self.open_restarts > 0 and any(words in reason for words in LAUNCH_FAILED)
+        return failed or (self.open_restarts > 1 and any(words in reason for words in KILLED))
 
     def _possible(self) -> set[int | None]:
         return self.open_values | ({None} if self.open_restarts else set())
@@ -121,16 +165,41 @@ class Story:
 
 
 class History:
-    """All stories."""
+    """All stories.
 
-    def __init__(self) -> None:
+    Args:
+        idle_seconds: How long each kernel may be idle before it is culled.
+    """
+
+    def __init__(self, idle_seconds: float = math.inf) -> None:
         self.stories: list[Story] = []
+        self._idle_seconds = idle_seconds
+        self._unheard: set[str] = set()
 
     def new(self, kernel_id: str) -> Story:
         """Begin a kernel's story."""
-        story = Story(kernel_id)
+        story = Story(kernel_id, idle_seconds=self._idle_seconds)
         self.stories.append(story)
         return story
+
+    def was_used(self, story: Story, sent: float, by: str | None) -> None:
+        """A request that counts as activity was answered by a replica."""
+        if by not in self._unheard:
+            story.uses.append(Use(sent, by))
+
+    def dies(self, replica: str) -> None:
+        """A replica is killed, or held for dead: what it saw last may be written nowhere."""
+        since = clock.monotonic() - UNWRITTEN_SECONDS
+        for story in self.stories:
+            story.uses = [use for use in story.uses if use.by != replica or use.sent < since]
+
+    @contextmanager
+    def unheard(self, replica: str) -> Iterator[None]:
+        """A replica serves its clients, and is held for dead by the others: nobody else knows of what it sees."""
+        self._unheard.add(replica)
+        yield
+        self._unheard.discard(replica)
+        self.dies(replica)
 
     def killed(self, kernel_id: str) -> None:
         """Somebody kills the kernel's process: it is restarted, at a time that nobody is told."""

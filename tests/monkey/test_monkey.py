@@ -1,16 +1,17 @@
 """Ten clients on three replicas, and every second something goes wrong. What was acknowledged is true afterwards.
 
 The seed is printed. `MONKEY_SEED=…` repeats the order of the faults (not their timing), `MONKEY_SECONDS=…` makes it
-longer: `make soak MINUTES=60`.
+longer: `make soak MINUTES=60` gives half of that to each test. What is done to whom is printed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 
 import pytest
@@ -32,8 +33,7 @@ SETTINGS = {
     "EG_SHUTDOWN_WAIT_TIME": "2",
     "EG_KERNEL_LAUNCH_TIMEOUT": "8",
     "EG_DRAIN_TIMEOUT": "10",
-    "EG_CULL_IDLE_TIMEOUT": "7200",
-    "EG_CULL_INTERVAL": "1",
+    "EG_CULL_INTERVAL": "0.5",
 }
 
 
@@ -44,16 +44,24 @@ def proxies(replica_set: ReplicaSet) -> Iterator[list[MongoProxy]]:
 
 
 @pytest.fixture
-def trio(replica_set: ReplicaSet, proxies: list[MongoProxy]) -> Iterator[Cluster]:
-    with Cluster(replica_set.uri, settings=SETTINGS) as cluster:
+def idle_seconds(request: pytest.FixtureRequest) -> float:
+    """How long a kernel may be idle before it is culled; for ever, unless a test says so."""
+    return float(getattr(request, "param", math.inf))
+
+
+@pytest.fixture
+def trio(replica_set: ReplicaSet, proxies: list[MongoProxy], idle_seconds: float) -> Iterator[Cluster]:
+    culling = {"EG_CULL_IDLE_TIMEOUT": str(idle_seconds if idle_seconds < math.inf else 7200)}
+    with Cluster(replica_set.uri, settings={**SETTINGS, **culling}) as cluster:
         for proxy in proxies:
             cluster.start(settings={"EG_MONGODB_URI": proxy.uri})
         yield cluster
 
 
 @pytest.fixture
-async def clients(trio: Cluster, history: History) -> AsyncIterator[list[Client]]:
+async def clients(trio: Cluster, history: History, idle_seconds: float) -> AsyncIterator[list[Client]]:
     chance = random.Random(SEED)
+    nap_seconds = 2 * idle_seconds if idle_seconds < math.inf else 0.0
 
     def urls() -> list[str]:
         return [replica.url for replica in trio.replicas]
@@ -62,41 +70,73 @@ async def clients(trio: Cluster, history: History) -> AsyncIterator[list[Client]
         return str(trio.document(kernel_id).get("reason"))
 
     async with AsyncExitStack() as stack:
-        made = [Client(urls, trio.token, history, reason_of, random.Random(chance.random())) for _ in range(CLIENTS)]
+        made = [
+            Client(urls, trio.token, history, reason_of, random.Random(chance.random()), nap_seconds=nap_seconds)
+            for _ in range(CLIENTS)
+        ]
         for client in made:
             stack.push_async_callback(client.close)
         yield made
 
 
 @pytest.fixture
-def history() -> History:
-    return History()
+def history(idle_seconds: float) -> History:
+    return History(idle_seconds)
+
+
+@pytest.fixture
+def let_loose(
+    trio: Cluster, replica_set: ReplicaSet, proxies: list[MongoProxy], clients: list[Client], history: History
+) -> Callable[[], Awaitable[None]]:
+    """Let everything go wrong, and return when it is over and the clients have found what they were told."""
+    mischief = Mischief(trio, replica_set, proxies, history, random.Random(SEED))
+
+    async def together(work: Iterable[Coroutine[None, None, None]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for each in work:
+                group.create_task(each)
+
+    async def let_loose() -> None:
+        print(f"MONKEY_SEED={SEED}")
+        end = clock.Deadline(SECONDS)
+
+        def over() -> bool:
+            return end.passed
+
+        try:
+            await together([mischief.work(over), *(client.work(over) for client in clients)])
+            await together(client.settle() for client in clients)
+        except* Violation as found:
+            tell(trio, found.exceptions[0])
+            raise
+        print(f"{mischief.done.total()} faults: {dict(mischief.done)}")
+        done, lost = sum(client.done for client in clients), sum(client.lost for client in clients)
+        culled = trio.documents("events", {"kind": "culled"})
+        print(f"{done} acts, {lost} without an answer, {len(culled)} kernels culled")
+        assert done > CLIENTS * SECONDS / 10
+
+    return let_loose
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(SECONDS + 240)
 async def test_what_was_acknowledged_is_true_whatever_goes_wrong(
-    trio: Cluster, replica_set: ReplicaSet, proxies: list[MongoProxy], clients: list[Client], history: History
+    trio: Cluster, let_loose: Callable[[], Awaitable[None]]
 ) -> None:
-    print(f"MONKEY_SEED={SEED}")
-    mischief = Mischief(trio, replica_set, proxies, history, random.Random(SEED))
-    end = clock.Deadline(SECONDS)
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(mischief.work(lambda: end.passed))
-            for client in clients:
-                group.create_task(client.work(lambda: end.passed))
-        async with asyncio.TaskGroup() as group:
-            for client in clients:
-                group.create_task(client.settle())
-    except* Violation as found:
-        tell(trio, found.exceptions[0])
-        raise
-    print(f"{len(mischief.done)} faults: {mischief.done}")
-    print(f"{sum(client.done for client in clients)} acts, {sum(client.lost for client in clients)} without an answer")
-    await eventually(lambda: at_rest(trio), "every record is running or ended", seconds=90)
+    await let_loose()
+    await eventually(lambda: all_are(trio, "running", "ended"), "every record is running or ended", seconds=90)
     await eventually(lambda: processes_fit(trio), "one process for each kernel that runs, and none besides", seconds=90)
-    assert sum(client.done for client in clients) > CLIENTS * SECONDS / 10
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(SECONDS + 240)
+@pytest.mark.parametrize("idle_seconds", [6.0], indirect=True)
+async def test_what_nobody_uses_is_culled_and_nothing_else_whatever_goes_wrong(
+    trio: Cluster, let_loose: Callable[[], Awaitable[None]]
+) -> None:
+    await let_loose()
+    await eventually(lambda: all_are(trio, "ended"), "nobody uses a kernel, and all are culled", seconds=90)
+    await eventually(lambda: processes_fit(trio), "no process is left", seconds=90)
 
 
 def tell(trio: Cluster, violation: BaseException) -> None:
@@ -110,8 +150,8 @@ def tell(trio: Cluster, violation: BaseException) -> None:
         print(replica.name, *(line for line in replica.log.splitlines() if kernel_id in line), sep="\n")
 
 
-def at_rest(trio: Cluster) -> bool:
-    return all(record["phase"] in ("running", "ended") for record in trio.documents("kernels"))
+def all_are(trio: Cluster, *phases: str) -> bool:
+    return all(record["phase"] in phases for record in trio.documents("kernels"))
 
 
 def processes_fit(trio: Cluster) -> bool:
