@@ -31,7 +31,7 @@ from enterprise_gateway.config.tls import peer_context
 from enterprise_gateway.handlers.auth import TokenAuth
 from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
 from enterprise_gateway.handlers.options import CorsOptions, HandlerOptions
-from enterprise_gateway.handlers.peers import HANDOVER_ROUTE
+from enterprise_gateway.handlers.peers import PEER_ROUTES
 from enterprise_gateway.handlers.routes import make_application
 from enterprise_gateway.handlers.services import GatewayServices
 from enterprise_gateway.kernels.activity import Activity
@@ -177,7 +177,7 @@ class Builder:
             users=self._users(),
             handovers=Handovers(parts.held, letters, openings.is_here),
         )
-        application = make_application(services, extra=(CHANNELS_ROUTE, HANDOVER_ROUTE))
+        application = make_application(services, extra=(CHANNELS_ROUTE, *PEER_ROUTES))
         http = server.serve(self._bound, application, self._settings, self._log)
         return Assembly(replica=replica, specs=specs, http=http, url=self.url)
 

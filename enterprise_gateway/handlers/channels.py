@@ -98,6 +98,10 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
         if self._heartbeat is not None:
             self._heartbeat.heard()
 
+    async def answers(self, seconds: float) -> bool:
+        """Does the client answer a ping in that time?"""
+        return self._heartbeat is not None and await self._heartbeat.answers(seconds)
+
     def on_close(self) -> None:
         """Detach the client. Also called for a client that went away before the upgrade."""
         if self._heartbeat is not None:
@@ -123,7 +127,7 @@ class ChannelsHandler(GuardedHandler, WebSocketHandler):
 class WebSocketSink:
     """A tornado WebSocket as the relay sees it: a batch of messages is one write, without a task for each."""
 
-    def __init__(self, handler: WebSocketHandler) -> None:
+    def __init__(self, handler: ChannelsHandler) -> None:
         self._handler = handler
 
     def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> bool:
@@ -142,6 +146,10 @@ class WebSocketSink:
         """Close after what was written before."""
         self._handler.close(code, close_reason(reason))
 
+    async def answers(self, seconds: float) -> bool:
+        """Does the client answer a ping in that time?"""
+        return await self._handler.answers(seconds)
+
 
 class Heartbeat:
     """Pings a client, and closes its WebSocket when nothing has come from it during two intervals."""
@@ -151,6 +159,7 @@ class Heartbeat:
         self._sink = sink
         self._interval = interval_seconds
         self._missed = 0
+        self._heard = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         if interval_seconds > 0:
             self._schedule()
@@ -158,6 +167,18 @@ class Heartbeat:
     def heard(self) -> None:
         """Something has come from the client."""
         self._missed = 0
+        self._heard.set()
+
+    async def answers(self, seconds: float) -> bool:
+        """Ping the client, and wait until anything comes from it, at most so long."""
+        self._heard.clear()
+        try:
+            self._handler.ping(b"")
+            async with asyncio.timeout(seconds):
+                await self._heard.wait()
+        except (WebSocketClosedError, TimeoutError):
+            return False
+        return True
 
     def stop(self) -> None:
         """The WebSocket has closed."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from enterprise_gateway.handlers.base import GuardedHandler
 from enterprise_gateway.handlers.kernels import known_form
 from enterprise_gateway.handlers.routing import Route
-from enterprise_gateway.peers.asking import PATH, SCHEME
+from enterprise_gateway.handlers.services import Handovers
+from enterprise_gateway.peers.asking import ADMISSION_PATH, HANDOVER_PATH, SCHEME
 from enterprise_gateway.peers.giving import refused
 
 
-class HandoverHandler(GuardedHandler):
-    """Hands over what was kept for a client that has come to another replica."""
+class PeerHandler(GuardedHandler):
+    """Answers another replica."""
 
     auth_resource = None
     needs_token = False
@@ -19,18 +20,50 @@ class HandoverHandler(GuardedHandler):
     async def prepare(self) -> None:
         """Let every source pass, by whatever name it knows this replica: the ask is judged by its seal."""
 
+    def asked(self) -> tuple[Handovers, str]:
+        """Return who answers, and the sealed ask.
+
+        Raises:
+            GatewayError: 403, there is none.
+        """
+        scheme, _, sealed = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme != SCHEME or self.gateway.handovers is None:
+            raise refused()
+        return self.gateway.handovers, sealed
+
+    def answer(self, sealed: bytes) -> None:
+        """Answer this."""
+        self.set_header("Content-Type", "application/octet-stream")
+        self.finish(sealed)
+
+
+class HandoverHandler(PeerHandler):
+    """Hands over what was kept for a client that has come to another replica."""
+
     async def post(self, kernel_id: str) -> None:
         """End a connection, and answer with what it has kept.
 
         Raises:
             GatewayError: 403, 404.
         """
-        scheme, _, sealed = self.request.headers.get("Authorization", "").partition(" ")
-        if scheme != SCHEME or self.gateway.handovers is None:
-            raise refused()
-        given = await self.gateway.handovers.give(known_form(kernel_id), sealed)
-        self.set_header("Content-Type", "application/octet-stream")
-        self.finish(given)
+        handovers, sealed = self.asked()
+        self.answer(await handovers.give(known_form(kernel_id), sealed))
 
 
-HANDOVER_ROUTE = Route(path=PATH, handler=HandoverHandler)
+class AdmissionHandler(PeerHandler):
+    """Says whether a silent connection, on another replica, may take over a client's session."""
+
+    async def post(self, kernel_id: str) -> None:
+        """Answer for the connection that is here.
+
+        Raises:
+            GatewayError: 403.
+        """
+        handovers, sealed = self.asked()
+        self.answer(await handovers.admit(known_form(kernel_id), sealed))
+
+
+PEER_ROUTES = (
+    Route(path=HANDOVER_PATH, handler=HandoverHandler),
+    Route(path=ADMISSION_PATH, handler=AdmissionHandler),
+)

@@ -135,10 +135,14 @@ class HealthView(Protocol):
 
 
 class Handovers(Protocol):
-    """What other replicas may fetch."""
+    """What other replicas may ask."""
 
     async def give(self, kernel_id: str, sealed: str) -> bytes:
         """End the connection that the sealed ask names, and return, sealed, what it has kept."""
+        ...
+
+    async def admit(self, kernel_id: str, sealed: str) -> bytes:
+        """Say, sealed, whether a silent connection may succeed the one that the sealed ask names."""
         ...
 
 

@@ -7,12 +7,13 @@ WebSocket is accepted all the same, and its session's place is recorded when its
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from logging import Logger, LoggerAdapter
 from typing import Any
 
 from culling.membership import Membership
 from enterprise_gateway.kernels.held import HeldKernel
-from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Former, session_key
+from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Former, Place, session_key
 from enterprise_gateway.relay.codec import Framing
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.interfaces import ClientSink
@@ -20,7 +21,7 @@ from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.session import ClientSession
 from persistence import clock, steps
 from persistence.clients import ClientClaim, next_claim
-from persistence.documents import KernelRecord, Step
+from persistence.documents import ClientHold, KernelRecord, Step
 from persistence.errors import PersistenceError, StaleWrite
 from persistence.kernel_session_manager import KernelSessionManager
 
@@ -81,12 +82,15 @@ class Openings:
         await asyncio.wait({work}, timeout=OPEN_WAIT_SECONDS)
         return OpenedChannels(held, begun.session or self._begun_late(held, session_id, begun))
 
-    async def claim(self, held: HeldKernel, key: str) -> Claim | None:
-        """Make a connection that is open already its session's newest; None where that can't be recorded now."""
+    async def claim(self, held: HeldKernel, key: str, *, after: Former | None = None) -> Place:
+        """Make a connection that is open already its session's newest; None where that can't be recorded now.
+
+        With `after` only if that one is the newest until then, or there is none; else returns which one is.
+        """
         async with held.claiming:
-            claim = await self._recorded(held, None, key)
+            place = await self._recorded(held, None, key, may_follow=lambda newest: after in (None, newest))
         held.settle()
-        return claim
+        return place
 
     async def newest(self, kernel_id: str, key: str, n: int) -> bool | None:
         """Is this connection the session's newest, as the majority has it now? None: nobody can say.
@@ -104,11 +108,15 @@ class Openings:
         self, held: HeldKernel, record: KernelRecord | None, session_id: str | None, begun: _Begun
     ) -> None:
         async with held.claiming:  # each goes on from the one that was recorded before
-            claim = await self._recorded(held, record, None if session_id is None else session_key(session_id))
+            key = None if session_id is None else session_key(session_id)
+            place = await self._recorded(held, record, key, may_follow=self._needs_no_leave)
             if begun.late is None:
-                begun.session = held.relay.open(session_id, claim)
+                begun.session = held.relay.open(session_id, place)
             elif not begun.late.done():
-                begun.late.set_result(claim)
+                begun.late.set_result(place)
+
+    def _needs_no_leave(self, newest: Former) -> bool:
+        return newest.here or self._membership.gone(newest.replica)
 
     def _begun_late(self, held: HeldKernel, session_id: str | None, begun: _Begun) -> ClientSession:
         """Begin the session before its place is known: its client waits for what comes first, not for its WebSocket."""
@@ -116,15 +124,27 @@ class Openings:
         begun.late = asyncio.get_running_loop().create_future()
         return held.relay.open(session_id, None if session_id is None else begun.late)
 
-    async def _recorded(self, held: HeldKernel, record: KernelRecord | None, key: str | None) -> Claim | None:
-        """Write an opening, and the session's claim if it has a key; None where that can't be done now."""
+    async def _recorded(
+        self,
+        held: HeldKernel,
+        record: KernelRecord | None,
+        key: str | None,
+        *,
+        may_follow: Callable[[Former], bool],
+    ) -> Place:
+        """Write an opening, and the session's claim if it has a key; None where that can't be done now.
+
+        Where the session has a newest connection that may not be followed, only the opening is written.
+        """
         try:
             for _ in range(RACES):
                 if record is None and self._store.available:
                     record = await self._store.kernels.get(held.kernel_id)
                 if record is None or not record.live or not self._store.available:
                     return None
-                wanted = None if key is None else next_claim(record.clients, key, self._membership.replica_id)
+                newest = self._former(record.clients.get(key or ""))
+                free = key is not None and (newest is None or may_follow(newest))
+                wanted = next_claim(record.clients, key, self._membership.replica_id) if key and free else None
                 try:
                     # From here on: it is the newest when the write is made, and that is not before it is sent.
                     fresh = clock.Deadline(FRESH_SECONDS)
@@ -132,7 +152,7 @@ class Openings:
                 except StaleWrite:  # a newer count of this replica, or a newer connection of the session
                     record = None
                 else:
-                    return None if wanted is None else self._claim(wanted, fresh)
+                    return newest if wanted is None else Claim(n=wanted.n, former=newest, fresh=fresh)
         except PersistenceError as error:
             self._log.debug("A connection to kernel %s can't be recorded now: %s", held.kernel_id, error)
         return None
@@ -148,10 +168,8 @@ class Openings:
             client=wanted,
         )
 
-    def _claim(self, wanted: ClientClaim, fresh: clock.Deadline) -> Claim:
-        hold = wanted.former
-        former = None if hold is None else Former(hold.replica, hold.n, here=self.is_here(hold.replica))
-        return Claim(n=wanted.n, former=former, fresh=fresh)
+    def _former(self, hold: ClientHold | None) -> Former | None:
+        return None if hold is None else Former(hold.replica, hold.n, here=self.is_here(hold.replica))
 
 
 class _Begun:
@@ -164,4 +182,4 @@ class _Begun:
 
     def __init__(self) -> None:
         self.session: ClientSession | None = None
-        self.late: asyncio.Future[Claim | None] | None = None
+        self.late: asyncio.Future[Place] | None = None

@@ -1,7 +1,7 @@
-"""Fetches what another replica has kept for a client that has come here.
+"""Asks another replica about a client that has come here: whether it may come in, and for what was kept for it there.
 
 Never for long: a replica that is known to be dead is not asked, one that does not listen says so at once, and one that
-does not answer in time is given up. What it kept is lost then.
+does not answer in time is given up. The client may come in then, and what was kept is lost.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from tornado.httpclient import HTTPError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from culling.membership import Membership
-from enterprise_gateway.peers.letters import Ask, Letters, NotGenuine
+from enterprise_gateway.peers.giving import NO
+from enterprise_gateway.peers.letters import ADMIT, HAND_OVER, Ask, Letters, NotGenuine
 from enterprise_gateway.relay.claims import Former
-from enterprise_gateway.relay.handover import Handover
+from enterprise_gateway.relay.handover import Handover, MalformedHandover, unpack
 from persistence.errors import PersistenceError
 from persistence.kernel_session_manager import KernelSessionManager
 
 SCHEME = "Sealed"
-PATH = "/peer/kernels/{kernel_id}/handover"
+HANDOVER_PATH = "/peer/kernels/{kernel_id}/handover"
+ADMISSION_PATH = "/peer/kernels/{kernel_id}/admission"
+PATHS = {HAND_OVER: HANDOVER_PATH, ADMIT: ADMISSION_PATH}
+ADMISSION_SECONDS = 2.0  # more than the other one may wait for its client
 CONNECT_SECONDS = 1.0
 MARGIN_SECONDS = 0.5  # between what the other one may take and what is waited for
 AT_ONCE = 20
@@ -61,28 +65,41 @@ class Peers:
 
     async def fetch(self, kernel_id: str, key: str, former: Former, seconds: float) -> Handover | None:
         """End a connection on another replica and take what it has kept; None where that can't be had in time."""
-        ask = Ask(
-            kernel_id=kernel_id, key=key, n=former.n, replica=former.replica, seconds=max(0.0, seconds - MARGIN_SECONDS)
-        )
+        answer = await self._answer(_ask(HAND_OVER, kernel_id, key, former, seconds), seconds)
+        if answer is None:
+            return None
+        try:
+            return await asyncio.to_thread(unpack, answer)
+        except MalformedHandover as error:
+            self._log.warning("What replica %s hands over can't be read: %s", former.replica, error)
+            return None
+
+    async def admits(self, kernel_id: str, key: str, former: Former) -> bool:
+        """Ask whether a silent connection may succeed this one; True also where no answer can be had."""
+        ask = _ask(ADMIT, kernel_id, key, former, ADMISSION_SECONDS)
+        return await self._answer(ask, ADMISSION_SECONDS) != NO
+
+    async def _answer(self, ask: Ask, seconds: float) -> bytes | None:
         try:
             async with asyncio.timeout(seconds):
-                return await self._ask(ask)
+                return await self._asked(ask)
         except (HTTPError, OSError, ValueError, TimeoutError, PersistenceError, NotGenuine) as error:
             self._log.info(
-                "Replica %s does not hand over what it kept for a client of kernel %s: %s",
-                former.replica,
-                kernel_id,
+                "Replica %s does not answer about a client of kernel %s (%s): %s",
+                ask.replica,
+                ask.kernel_id,
+                ask.purpose,
                 str(error) or type(error).__name__,
             )
             return None
 
-    async def _ask(self, ask: Ask) -> Handover | None:
+    async def _asked(self, ask: Ask) -> bytes | None:
         url = await self._url(ask.replica)
         if url is None:
             return None
         response = await self._client.fetch(
             HTTPRequest(
-                url.rstrip("/") + PATH.format(kernel_id=ask.kernel_id),
+                url.rstrip("/") + PATHS[ask.purpose].format(kernel_id=ask.kernel_id),
                 method="POST",
                 body=b"",
                 headers={"Authorization": f"{SCHEME} {self._letters.seal(ask)}"},
@@ -101,3 +118,10 @@ class Peers:
         known = next((record for record in self._membership.replicas if record.replica_id == replica), None)
         record = known or await self._store.replicas.get(replica)  # it may be newer than the last look at all
         return None if record is None else record.url
+
+
+def _ask(purpose: str, kernel_id: str, key: str, former: Former, seconds: float) -> Ask:
+    within_seconds = max(0.0, seconds - MARGIN_SECONDS)
+    return Ask(
+        purpose=purpose, kernel_id=kernel_id, key=key, n=former.n, replica=former.replica, seconds=within_seconds
+    )

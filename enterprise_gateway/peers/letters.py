@@ -1,9 +1,9 @@
-"""How replicas ask each other for a client's buffer: sealed with the keys that only they have.
+"""How replicas ask each other about a client's connections: sealed with the keys that only they have.
 
-Guaranteed: nobody without the keys can ask, read an answer, or change one; an ask is good for the one replica and
-connection that it names, and not for long, by the database's clock, so that no host's own clock counts; an answer
-belongs to its ask. That an ask can't be used twice follows from what it asks for: the connection ends with the first
-answer.
+Guaranteed: nobody without the keys can ask, read an answer, or change one; an ask is good for the one purpose, replica
+and connection that it names, and not for long, by the database's clock, so that no host's own clock counts; an answer
+belongs to its ask. That an ask can't be used twice follows from what it asks for: a connection that is handed over ends
+with the first answer, and one that lets another one in does so again at no harm.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from enterprise_gateway.relay.handover import Handover, MalformedHandover, pack, unpack
 from persistence.clock import DatabaseClock
 from persistence.errors import PersistenceError
 from persistence.sealing import Sealer
 
-PURPOSE = "hand over"
+HAND_OVER, ADMIT = "hand over", "admit"
 GOOD_FOR = timedelta(seconds=30)
 """Two replicas know the database's time by the last beat of each; a new primary may have shifted it in between."""
 
@@ -32,8 +31,10 @@ class NotGenuine(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """A request for what a connection has kept, which ends it."""
+    """What is asked of a connection."""
 
+    purpose: str
+    """`HAND_OVER`: what it has kept, which ends it. `ADMIT`: whether a silent connection may succeed it."""
     kernel_id: str
     key: str
     """Names the session."""
@@ -67,7 +68,7 @@ class Letters:
             PersistenceError: No key of this replica is known to all, or the database's clock was never read.
         """
         value = {
-            "purpose": PURPOSE,
+            "purpose": ask.purpose,
             "key": ask.key,
             "n": ask.n,
             "replica": ask.replica,
@@ -77,16 +78,17 @@ class Letters:
         }
         return self._sealer.seal(ask.kernel_id, value, self._usable()).decode("ascii")
 
-    def open(self, kernel_id: str, text: str) -> Ask:
-        """Open what came as an ask about this kernel.
+    def open(self, kernel_id: str, text: str, purpose: str) -> Ask:
+        """Open what came as an ask about this kernel, for this purpose.
 
         Raises:
             NotGenuine: It is none.
         """
         try:
             value = self._sealer.unseal(kernel_id, text.encode())
-            self._check(value)
+            self._check(value, purpose)
             return Ask(
+                purpose=value["purpose"],
                 kernel_id=kernel_id,
                 key=value["key"],
                 n=value["n"],
@@ -97,12 +99,12 @@ class Letters:
         except (PersistenceError, KeyError, ValueError, TypeError) as error:
             raise NotGenuine(type(error).__name__) from error
 
-    def seal_answer(self, ask: Ask, handover: Handover) -> bytes:
-        """Seal what is handed over. It may take a while: not for the event loop."""
-        return self._sealer.seal_bytes(ask.nonce + pack(handover), self._usable())
+    def seal_answer(self, ask: Ask, answer: bytes) -> bytes:
+        """Seal an answer. A long one takes a while: not for the event loop."""
+        return self._sealer.seal_bytes(ask.nonce + answer, self._usable())
 
-    def open_answer(self, ask: Ask, data: bytes) -> Handover:
-        """Open the answer to one's own ask. It may take a while: not for the event loop.
+    def open_answer(self, ask: Ask, data: bytes) -> bytes:
+        """Open the answer to one's own ask. A long one takes a while: not for the event loop.
 
         Raises:
             NotGenuine: It is none.
@@ -111,11 +113,11 @@ class Letters:
             opened = self._sealer.unseal_bytes(data)
             if not secrets.compare_digest(opened[:_NONCE_BYTES], ask.nonce):
                 raise NotGenuine("the answer to another ask")
-            return unpack(opened[_NONCE_BYTES:])
-        except (PersistenceError, MalformedHandover) as error:
+            return opened[_NONCE_BYTES:]
+        except PersistenceError as error:
             raise NotGenuine(type(error).__name__) from error
 
-    def _check(self, value: dict[str, Any]) -> None:
+    def _check(self, value: dict[str, Any], purpose: str) -> None:
         at = datetime.fromisoformat(value["at"]).astimezone(UTC)
-        if value["purpose"] != PURPOSE or abs(self._clock.latest_now() - at) > GOOD_FOR:
+        if value["purpose"] != purpose or abs(self._clock.latest_now() - at) > GOOD_FOR:
             raise ValueError("of another purpose or time")

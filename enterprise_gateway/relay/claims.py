@@ -45,15 +45,25 @@ class Claim:
     fresh: Deadline
 
 
-Claiming = Claim | Future[Claim | None] | None
-"""A connection's place; it may be yet to be recorded, or never be: the database is away."""
+Place = Claim | Former | None
+"""What became of a connection that was to be recorded.
+
+A `Former`: it was not, for there is one elsewhere that may have to let it in. None: it can't be, the database is away.
+"""
+
+Claiming = Place | Future[Place]
+"""The same, or that it is not known yet."""
 
 
 class Reconnects(Protocol):
     """What is known of the sessions of one kernel beyond this process. None of it raises. `key` names the session."""
 
-    async def claim(self, key: str) -> Claim | None:
-        """Make a connection here the session's newest; None where that can't be recorded now."""
+    async def claim(self, key: str, *, after: Former | None = None) -> Place:
+        """Make a connection here the session's newest; with `after` only if that one is the newest until then."""
+        ...
+
+    async def admits(self, key: str, former: Former) -> bool:
+        """Ask a connection elsewhere to let a silent one succeed it; False while its own client is there and speaks."""
         ...
 
     async def newest(self, key: str, n: int) -> bool | None:

@@ -35,6 +35,7 @@ class ClientConnection:
     Attributes:
         session: The session it belongs to.
         closed: Is it over?
+        spoken: Has the client sent anything by it?
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ClientConnection:
     ) -> None:
         self.session = session
         self.closed = False
+        self.spoken = False
         self._hub = hub
         self._sink = sink
         self._framing = framing
@@ -72,6 +74,7 @@ class ClientConnection:
         except MalformedFrame as error:
             self._malformed(error)
             return
+        self.spoken = True
         self._hub.receive(self, request)
 
     def detach(self) -> None:
@@ -93,6 +96,10 @@ class ClientConnection:
     def flush(self) -> None:
         """Send what is queued."""
         self._outbox.flush()
+
+    async def answers(self, seconds: float) -> bool:
+        """Does the client's end answer a ping in that time?"""
+        return await self._sink.answers(seconds)
 
     def unsent(self) -> list[Outgoing]:
         """Take back what has not been handed to the network."""

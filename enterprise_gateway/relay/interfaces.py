@@ -60,7 +60,7 @@ class RelayListener(Protocol):
 
 
 class ClientSink(Protocol):
-    """A client's WebSocket, as the relay sees it. Neither method raises when the client is gone."""
+    """A client's WebSocket, as the relay sees it. No method raises when the client is gone."""
 
     def send(self, frames: Sequence[Frame], sent: Callable[[], None]) -> bool:
         """Write the frames in order; call `sent` once, later, when the network took them (never if the client went).
@@ -72,4 +72,8 @@ class ClientSink(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Close with a WebSocket close code after what was sent before. Closing twice is harmless."""
+        ...
+
+    async def answers(self, seconds: float) -> bool:
+        """Does the client's end answer a ping in that time? That says nothing of whether anybody reads there."""
         ...

@@ -38,6 +38,15 @@ class Outlet(Protocol):
         """Send what is queued, then close."""
         ...
 
+    @property
+    def spoken(self) -> bool:
+        """Has its client sent anything by it?"""
+        ...
+
+    async def answers(self, seconds: float) -> bool:
+        """Does the client's end answer a ping in that time?"""
+        ...
+
 
 class Mailbox:
     """One session's messages to its client.

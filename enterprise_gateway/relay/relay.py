@@ -211,6 +211,19 @@ class Relay:
         """
         return await self._sessions.give(key, n, seconds)
 
+    async def admit(self, key: str, n: int, seconds: float) -> bool:
+        """Let a silent connection of a client, on another replica, succeed this one.
+
+        Args:
+            key: Names the session.
+            n: The number of the connection that is asked.
+            seconds: How long it may wait until this one's number is known.
+
+        Returns:
+            False while its client is there and has spoken. True also if there is no such connection here.
+        """
+        return await self._sessions.admit(key, n, seconds)
+
     def send_away(self, code: int = CLOSE_RESTARTING, reason: str = "The gateway is restarting") -> None:
         """Close all WebSockets, and those that come: the replica drains. What the kernel sends is kept for them.
 

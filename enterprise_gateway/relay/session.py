@@ -24,7 +24,7 @@ from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.buffer import BufferBudget
 from enterprise_gateway.relay.channel import ChannelFull, ChannelLost
 from enterprise_gateway.relay.channels import MakeChannels
-from enterprise_gateway.relay.claims import Claim, Claiming, Reconnects
+from enterprise_gateway.relay.claims import Claiming, Place, Reconnects
 from enterprise_gateway.relay.codec import ClientMessage, read_header
 from enterprise_gateway.relay.handover import Handover, Passed, weave
 from enterprise_gateway.relay.mailbox import LATE_SECONDS, Mailbox, Outlet
@@ -32,9 +32,11 @@ from enterprise_gateway.relay.open_requests import OpenRequest, OpenRequests
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
 from enterprise_gateway.relay.sockets import KernelLink
-from enterprise_gateway.relay.succession import Succession
+from enterprise_gateway.relay.succession import Succession, within
 from persistence import clock
 
+SPEAK_SECONDS = 0.3  # a client that opens a WebSocket to use it says something at once
+PONG_SECONDS = 1.0
 CLOSE_NORMAL, CLOSE_RESTARTING, CLOSE_TRY_AGAIN_LATER = 1000, 1012, 1013
 LINGER_SECONDS = 1.0  # what a client sent last is on its way by then
 
@@ -70,6 +72,10 @@ class Siblings(Protocol):
 
     async def give_to(self, heir: ClientSession, n: int | None, seconds: float) -> Handover | None:
         """End another connection of the heir's session, the last one if `n` is None; give what it has kept."""
+        ...
+
+    async def admit(self, key: str, n: int, seconds: float) -> bool:
+        """Let a silent connection succeed this one; False while the client of this one is there and has spoken."""
         ...
 
 
@@ -113,6 +119,8 @@ class ClientSession:
         self._timer: asyncio.TimerHandle | None = None
         self._gone_at: float | None = None
         self._begun_at = clock.monotonic()
+        self._spoken = asyncio.Event()
+        self._has_admitted = False
         self._recent: dict[bytes, float] = {}  # that the former connection has heard, and when
         self._requests = OpenRequests(options.open_requests)
         self._mailbox = Mailbox(
@@ -146,6 +154,11 @@ class ClientSession:
         return self.over or self._channels.gave_way
 
     @property
+    def must_claim(self) -> bool:
+        """Has it, or may it have, no DEALERs that the kernel hears, so that its client's word makes it the newest?"""
+        return self.superseded or self._has_admitted
+
+    @property
     def gave_way(self) -> bool:
         """Has it no DEALERs, for a newer connection was found?"""
         return self._channels.gave_way
@@ -157,9 +170,45 @@ class ClientSession:
         if link is not None:
             self.join(link)
 
-    def renumber(self, claim: Claim | None) -> None:
+    def renumber(self, place: Place) -> None:
         """The session has connected here again: it goes on as its next connection."""
-        self._succession.renumber(claim)
+        self._has_admitted = False
+        if self.pending:  # the client may have been elsewhere meanwhile
+            self._begun_at = clock.monotonic()
+        self._succession.renumber(place)
+
+    async def spoken(self) -> None:
+        """Wait until its client speaks."""
+        await self._spoken.wait()
+
+    async def is_there(self) -> bool:
+        """Does its client answer a ping?"""
+        return await _any_answers(self.outlets)
+
+    def stand_aside(self) -> None:
+        """The client is elsewhere. What is here ends, until it speaks here."""
+        self._log.debug("A client's session is at another replica; this connection of it waits until the client speaks")
+        self.end()
+
+    async def admitted_here(self, n: int) -> bool:
+        """Does another connection of the session on this replica let this one succeed it?"""
+        return await self._siblings.admit(self.key or "", n, PONG_SECONDS)
+
+    async def admit(self) -> bool:
+        """Let a silent connection succeed this one; False while the client of this one is there and has spoken.
+
+        After that no request of its client goes to the kernel before it is the newest again.
+        """
+        if not self.away and not self.superseded:
+            await within(SPEAK_SECONDS, self._spoken.wait())
+            if await _any_answers(outlet for outlet in self.outlets if outlet.spoken):
+                return False
+        self._has_admitted = True
+        return True
+
+    def insist(self) -> None:
+        """It can't be recorded anew now: go on with the DEALERs that are there."""
+        self._has_admitted = False
 
     async def known(self) -> None:
         """Wait until its place is recorded, or it is known that it is not."""
@@ -221,6 +270,8 @@ class ClientSession:
         if self.over:
             return
         self._stop_timer()
+        if outlet.spoken:
+            self._spoken.set()
         self._mailbox.add(outlet)
         self._channels.renew()
         self._kernel.session_changed()
@@ -228,6 +279,8 @@ class ClientSession:
     def detach(self, outlet: Outlet) -> None:
         """A WebSocket has closed. Doing it again is harmless."""
         self._mailbox.remove(outlet)
+        if not any(other.spoken for other in self.outlets):
+            self._spoken.clear()
         self._kernel.session_changed()
         self.keep()
 
@@ -280,6 +333,7 @@ class ClientSession:
 
     def send(self, request: ClientMessage) -> None:
         """The client sends this."""
+        self._spoken.set()
         try:
             self._channels.send(request.channel, request.parts)
         except ChannelFull as error:
@@ -394,3 +448,7 @@ def identity_of(key: str | None) -> bytes:
     Without a key it is random: nobody can come back to it.
     """
     return f"client-{key or token_hex(16)}".encode()
+
+
+async def _any_answers(outlets: Iterable[Outlet]) -> bool:
+    return any(await asyncio.gather(*(outlet.answers(PONG_SECONDS) for outlet in outlets)))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from enterprise_gateway.relay.buffer import BufferBudget
 from enterprise_gateway.relay.channels import KernelChannels, MakeChannels
-from enterprise_gateway.relay.claims import Claim, Claiming, Reconnects
+from enterprise_gateway.relay.claims import Claim, Claiming, Place, Reconnects
 from enterprise_gateway.relay.codec import ClientMessage, Framing
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.handover import Handover
@@ -122,13 +122,13 @@ class Sessions:
 
     async def give(self, key: str, n: int, seconds: float) -> Handover | None:
         """Hand a connection over to the next one, on another replica; None if it is not here."""
-        for session in self._of(key):
-            if session.pending:  # it may be this one
-                await within(seconds, session.known())
-        for session in self._of(key):
-            if session.n == n:
-                return await session.give(seconds)
-        return None
+        session = await self._numbered(key, n, seconds)
+        return None if session is None else await session.give(seconds)
+
+    async def admit(self, key: str, n: int, seconds: float) -> bool:
+        """Let a silent connection succeed this one; False while the client of this one is there and has spoken."""
+        session = await self._numbered(key, n, seconds)
+        return session is None or await session.admit()
 
     async def give_to(self, heir: ClientSession, n: int | None, seconds: float) -> Handover | None:
         """Hand a connection over to the next one, here; the last one if `n` is None."""
@@ -143,9 +143,9 @@ class Sessions:
             self._close_rivals(connection)
         if not self._owner.client_message(request):
             self._abort(connection, request)
-        elif connection in self._claiming and connection.session.superseded:
+        elif connection in self._claiming and connection.session.must_claim:
             self._wait(connection, request)
-        elif connection.session.superseded:
+        elif connection.session.must_claim:
             self._claim(connection, [request])
         else:
             connection.session.send(request)
@@ -195,9 +195,21 @@ class Sessions:
         for session in self._sessions:
             session.end()
 
-    def _former(self, key: str | None, claim: Claim | None) -> ClientSession | None:
+    def _former(self, key: str | None, place: Place) -> ClientSession | None:
         """Find the connection before this one, if it is here."""
-        return next((session for session in reversed(self._of(key)) if _follows(claim, session)), None)
+        return next((session for session in reversed(self._of(key)) if _follows(place, session)), None)
+
+    async def _numbered(self, key: str, n: int, seconds: float) -> ClientSession | None:
+        """Find a connection by its number, which it may be about to get."""
+        if (session := self._with_number(key, n)) is not None:
+            return session
+        for pending in self._of(key):
+            if pending.pending:
+                await within(seconds, pending.known())
+        return self._with_number(key, n)
+
+    def _with_number(self, key: str, n: int) -> ClientSession | None:
+        return next((session for session in self._of(key) if session.n == n), None)
 
     def _of(self, key: str | None) -> list[ClientSession]:
         return [session for session in self._sessions if session.key == key is not None]
@@ -236,27 +248,33 @@ class Sessions:
         """The client speaks here: make this its session's newest connection, as if it had just connected."""
         try:
             key = connection.key
-            claim = await self._reconnects.claim(key) if self._reconnects is not None and key is not None else None
-            if claim is None and not connection.session.superseded:
-                await clock.sleep(CLAIM_AGAIN_SECONDS)
+            place = await self._reconnects.claim(key) if self._reconnects is not None and key is not None else None
+            if connection.closed:
                 return
+            if place is not None or connection.session.superseded:
+                self._move(connection, self.open(key, place))
+            connection.session.insist()
+            while waiting:
+                connection.session.send(waiting.pop(0))
+            if place is None:
+                await clock.sleep(CLAIM_AGAIN_SECONDS)
         finally:
             self._claiming.pop(connection, None)
-        if connection.closed:
-            return
-        session = self.open(key, claim)
+        if waiting:  # it was superseded in the pause
+            self._claim(connection, waiting)
+
+    def _move(self, connection: ClientConnection, session: ClientSession) -> None:
         if session is not connection.session:
             connection.session.detach(connection)
             connection.session = session
             session.attach(connection)
-        for request in waiting:
-            session.send(request)
 
 
-def _follows(claim: Claim | None, session: ClientSession) -> bool:
-    """Is this session, of the same client, the one that the claim comes after?"""
+def _follows(place: Place, session: ClientSession) -> bool:
+    """Is this session, of the same client, the one that the next connection comes after?"""
     if session.over:
         return False
-    if claim is None or claim.former is None or session.n is None:
+    former = place.former if isinstance(place, Claim) else place
+    if former is None or session.n is None:
         return True  # one of them could not be recorded: what is here is the last that is known
-    return claim.former.here and claim.former.n == session.n
+    return former.here and former.n == session.n

@@ -1,6 +1,7 @@
 """How one connection of a session takes over from the former one, wherever that is.
 
-1. It is recorded as the session's newest, which also says which one was before (`Claim`).
+1. It is recorded as the session's newest, which also says which one was before (`Claim`). A silent one asks that one
+   first (`Entry`).
 2. Its DEALERs are made only within a second of having read that it is the newest still.
 3. When the kernel has seen these, it fetches what the former connection has kept, and thereby ends it. Who is asked and
    has not fetched himself does so first. A connection that was superseded fetches only when it is asked.
@@ -14,7 +15,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Claiming, Former, Reconnects
+from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Claiming, Former, Place, Reconnects
+from enterprise_gateway.relay.entry import Entry, Guest
 from enterprise_gateway.relay.handover import Handover
 from persistence import clock
 
@@ -25,12 +27,16 @@ LOOK_AGAIN_SECONDS = 1.0
 UNDER_WAY_SECONDS = 0.02  # what the client sent last by its former connection is with the kernel by then
 
 
-class Heir(Protocol):
+class Heir(Guest, Protocol):
     """The session here, as it takes over."""
 
     @property
     def gave_way(self) -> bool:
         """Has it no DEALERs, for a newer connection was found?"""
+        ...
+
+    def stand_aside(self) -> None:
+        """The client is elsewhere. What is here ends, until it speaks here."""
         ...
 
     async def settled(self) -> None:
@@ -63,6 +69,7 @@ class Succession:
         self._key = key
         self._reconnects = reconnects
         self._heir = heir
+        self._entry: Entry | None = None
         self._fresh = clock.Deadline(0.0)
         self._claimed = asyncio.Event()
         self._asked = asyncio.Event()
@@ -90,6 +97,10 @@ class Succession:
         if isinstance(claiming, asyncio.Future):
             self._start(self._take_over_later(claiming))
             return True
+        if isinstance(claiming, Former):
+            self._entry = self._new_entry()
+            self._start(self._come_in(self._entry, claiming))
+            return True
         self._take_place(claiming)
         former = None if claiming is None else claiming.former
         if former is None or former.here:  # what is here and could be taken over would have gone on itself
@@ -98,8 +109,14 @@ class Succession:
         self._start(self._take_over(former))
         return True
 
-    def renumber(self, claim: Claim | None) -> None:
+    def renumber(self, place: Place) -> None:
         """The same session has connected here again: it goes on as its next connection."""
+        if not isinstance(place, Former):
+            self._renumber(place)
+        elif not self.pending:
+            self._start(self._come_back(place))
+
+    def _renumber(self, claim: Claim | None) -> None:
         self._take_place(claim)
         if claim is not None and claim.former is not None and not claim.former.here:
             # The database was away when this one opened. Its client has got what the kernel sent since then, so what
@@ -108,7 +125,9 @@ class Succession:
 
     async def may_connect(self) -> bool:
         """Wait until DEALERs may be made; False if a newer connection of the session has them."""
+        await self._entered()
         await within(CLAIM_PATIENCE_SECONDS, self._claimed.wait())
+        await self._entered()  # it may have been known late that there is one to be asked
         if not self.caught_up:
             await clock.sleep(UNDER_WAY_SECONDS)
         while (claim := self.claim) is not None and self._reconnects is not None and self._fresh.passed:
@@ -150,8 +169,38 @@ class Succession:
             self.claim, self._fresh = claim, claim.fresh
         self._claimed.set()
 
-    async def _take_over_later(self, claiming: asyncio.Future[Claim | None]) -> None:
-        claim = await claiming
+    async def _take_over_later(self, claiming: asyncio.Future[Place]) -> None:
+        place = await claiming
+        if isinstance(place, Former):
+            self._entry = self._new_entry()
+            await self._come_in(self._entry, place)
+        else:
+            await self._take_over_by(place)
+
+    async def _come_in(self, entry: Entry, former: Former) -> None:
+        place = await entry.enter(former)
+        if isinstance(place, Former):
+            self._heir.stand_aside()
+        else:
+            await self._take_over_by(place)
+
+    async def _come_back(self, former: Former) -> None:
+        """While it could not be recorded, the session went elsewhere, and now it is here again."""
+        place = await self._new_entry().enter(former)
+        if isinstance(place, Former):
+            self._heir.stand_aside()
+        else:
+            self._renumber(place)
+
+    async def _entered(self) -> None:
+        if self._entry is not None:
+            await self._entry.decided()
+
+    def _new_entry(self) -> Entry:
+        assert self._reconnects is not None, "only they know of a former connection"
+        return Entry(self._key, self._reconnects, self._heir)
+
+    async def _take_over_by(self, claim: Claim | None) -> None:
         self._take_place(claim)
         if claim is None:
             self._heir.succeed(await self._heir.fetch_here(None, FETCH_SECONDS))

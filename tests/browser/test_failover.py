@@ -1,8 +1,7 @@
 """JupyterLab before three replicas, behind nginx without sticky sessions: one goes in the middle of a cell.
 
-By hand, with `--soak`: jupyter_server opens a WebSocket that it gives up at once and never closes, and then another,
-which nginx sends to another replica. Where the one given up is recorded last, a request that the live one sends in
-those milliseconds can be lost (see docs/architecture.md), and the page then waits for its cell.
+jupyter_server opens a WebSocket that it gives up at once and never closes, and then another, which nginx sends to
+another replica: the page must notice nothing of it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
-pytestmark = [pytest.mark.soak, pytest.mark.chromium, pytest.mark.nginx, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.nginx, pytest.mark.asyncio(loop_scope="module")]
 
 PRINTS_UNTIL_TOLD = """
 import os, time

@@ -139,6 +139,12 @@ class KernelSocket:
         self._over = True
         return rest
 
+    def hang(self) -> None:
+        """Read nothing any more, and answer no ping: as if the network were cut between here and the gateway."""
+        stream = self._connection.protocol.stream if self._connection.protocol else None
+        assert stream is not None
+        stream.io_loop.remove_handler(stream.fileno())
+
     def abort(self) -> None:
         """Cut the connection: what is on its way is lost."""
         assert self._connection.protocol is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import uuid4
 
 import httpx
@@ -264,11 +264,80 @@ async def test_a_replica_that_is_killed_costs_the_gap_and_nothing_else(small: tu
     await traveller.leave()
 
 
-async def test_nobody_but_a_replica_can_fetch_what_is_kept(traveller: Traveller, trio: Cluster) -> None:
+@pytest.fixture
+async def given_up(traveller: Traveller) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+    """Opens WebSockets of the traveller's session, on which nothing is ever said and which stay open."""
+    opened: list[KernelSocket] = []
+
+    async def open_on(replica: int) -> None:
+        socket = await traveller.rest.open(traveller.kernel_id, on=replica, session_id=traveller.session_id)
+        opened.append(socket)
+
+    yield open_on
+    for socket in opened:
+        await socket.close()
+
+
+GiveUp = Callable[[int], Awaitable[None]]
+
+
+@pytest.mark.parametrize("first", ["the client", "the one that is given up"])
+async def test_no_request_is_lost_where_a_client_gives_up_a_websocket_on_another_replica(
+    traveller: Traveller, given_up: GiveUp, first: str
+) -> None:
+    for _ in range(10):
+        if first == "the client":
+            await traveller.come(0)
+            await given_up(1)
+        else:
+            await given_up(1)
+            await traveller.come(0)
+        assert traveller.socket is not None
+        assert (await traveller.socket.execute("print(1)")).printed() == "1"
+        await traveller.leave()
+
+
+async def test_no_request_is_lost_where_a_client_opens_two_websockets_at_once_and_gives_one_up(
+    traveller: Traveller, given_up: GiveUp
+) -> None:
+    for number in range(20):
+        await asyncio.gather(traveller.come(number % 3), given_up((number + 1) % 3))
+        assert traveller.socket is not None
+        assert (await traveller.socket.execute("print(1)")).printed() == "1"
+        await traveller.leave()
+
+
+async def test_a_websocket_that_is_given_up_while_a_cell_runs_takes_no_output_away(
+    traveller: Traveller, given_up: GiveUp
+) -> None:
+    await traveller.begin(NUMBERED, on=0)
+    await traveller.read(PER_STAY)
+    await given_up(1)
+    await given_up(2)
+    await traveller.read()
+    assert_once_and_whole(traveller)
+    await traveller.leave()
+
+
+async def test_a_silent_client_whose_former_websocket_hangs_gets_the_rest_elsewhere(traveller: Traveller) -> None:
+    await traveller.begin(NUMBERED, on=0)
+    await traveller.read(PER_STAY)
+    assert traveller.socket is not None
+    traveller.socket.hang()
+    await traveller.come(1)
+    await traveller.read()
+    assert traveller.lines == sorted(set(traveller.lines))
+    assert traveller.lines[-1] == LINES - 1
+    assert len(traveller.replies) == 1
+    await traveller.leave()
+
+
+@pytest.mark.parametrize("what", ["handover", "admission"])
+async def test_nobody_but_a_replica_can_ask_about_a_client(traveller: Traveller, trio: Cluster, what: str) -> None:
     await traveller.begin("print('kept')", on=0)
     await traveller.read()
     await traveller.leave()
-    address = f"{trio.urls[0]}/peer/kernels/{traveller.kernel_id}/handover"
+    address = f"{trio.urls[0]}/peer/kernels/{traveller.kernel_id}/{what}"
     for given in ("", f"token {trio.token}", "Sealed gAAAAA"):
         async with httpx.AsyncClient() as client:
             answer = await client.post(address, headers={"Authorization": given})

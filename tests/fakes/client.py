@@ -19,6 +19,7 @@ class FakeSink:
     """Keeps the frames. While `slow`, it takes a batch but never says that the network took it.
 
     Attributes:
+        answering: Does it answer pings?
         closed: The close code and reason, once closed. Nothing is taken after it.
     """
 
@@ -27,6 +28,7 @@ class FakeSink:
         self.batches: list[int] = []
         self.closed: tuple[int, str] | None = None
         self.slow = False
+        self.answering = True
         self._waiting: list[Callable[[], None]] = []
         self._news = asyncio.Event()
 
@@ -45,6 +47,9 @@ class FakeSink:
     def close(self, code: int, reason: str) -> None:
         self.closed = self.closed or (code, reason)
         self._news.set()
+
+    async def answers(self, seconds: float) -> bool:
+        return self.answering and self.closed is None
 
     def catch_up(self) -> None:
         """The network has taken everything."""

@@ -5,6 +5,9 @@ chosen. What the kernel publishes arrives at each replica by itself, but who han
 sends messages on IOPub, then its reply to the DEALER whose handshake it saw last. As in the model of
 the protocol, what a socket that is gone was given before that was noticed is lost, and so is what a killed replica, or
 one that gave no answer in time, had kept.
+
+A client may also open a WebSocket that it gives up without closing it: what that one gets is lost. Its cell, which it
+sends at some time, must run and be answered all the same.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
-from enterprise_gateway.relay import succession
+from enterprise_gateway.relay import session, succession
 from enterprise_gateway.relay.buffer import BufferBudget
 from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Former
 from enterprise_gateway.relay.codec import ClientMessage
+from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.handover import Handover, digest
 from enterprise_gateway.relay.messages import DELIMITER
 from enterprise_gateway.relay.options import RelayOptions
@@ -49,6 +53,8 @@ class Scenario:
     kills: int = 0
     stale: bool = False  # does every connection look again before it makes its DEALERs?
     prompt: bool = False  # has a replica heard what a client that comes to it has got elsewhere?
+    twins: int = 0  # WebSockets that the client opens and gives up, and which stay open
+    silent: bool = False  # does the client send its cell at some time, and not at once?
     pauses: bool = False  # may the kernel see DEALERs in another order than they were made in?
 
 
@@ -99,13 +105,26 @@ class Replica:
         return f"R{self.number}"
 
 
-@dataclass
+@dataclass(eq=False)
 class Outlet:
     """A WebSocket; the client reads it while it is his."""
 
     world: World
     session: ClientSession
+    given_up: bool = False
+    spoken: bool = False
+    closed: bool = False
+    key: str = KEY
     queue: list[str] = field(default_factory=list)
+
+    async def answers(self, seconds: float) -> bool:
+        return self.given_up or self.world.outlet is self
+
+    def speak(self) -> None:
+        """The client sends its cell."""
+        self.spoken = True
+        sessions = cast(Sessions, self.session._siblings)
+        sessions.receive(cast(ClientConnection, self), REQUEST)
 
     def put(self, message: Outgoing) -> None:
         self.queue.append(str(json.loads(message.parts[3])["name"]))
@@ -114,6 +133,8 @@ class Outlet:
         queue, self.queue = self.queue, []
         if self.world.outlet is self:
             self.world.deliver(queue)
+        elif self.given_up:
+            self.world.lost |= set(queue).difference({"reply"})  # that goes to where the cell came from
         else:
             self.world.lost |= set(queue)  # the client has gone, and nobody has noticed yet
 
@@ -127,8 +148,6 @@ class Outlet:
 class Channels:
     """DEALERs whose handshake is a step."""
 
-    has_waiting = False
-
     def __init__(self, world: World, *, read: Any, may_connect: Any, **_: Any) -> None:
         self.gave_way = False
         self._world = world
@@ -138,6 +157,11 @@ class Channels:
         self._settled = asyncio.Event()
         self._begun_at = 0
         self._seen_at: int | None = None
+        self._waiting: list[list[bytes]] = []
+
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting)
 
     @property
     def begun_seconds(self) -> float:
@@ -167,13 +191,18 @@ class Channels:
         self.rest()
 
     def send(self, name: str, parts: list[bytes]) -> None:
-        """The kernel has it at once."""
+        """The kernel has it at once, if it knows these DEALERs; what goes by others is lost."""
+        if self._stands:
+            self._world.ask(self)
+        else:
+            self._waiting.append(parts)
 
     def read_rest(self) -> None:
         """Nothing is ever under way."""
 
     def take_waiting(self) -> list[list[bytes]]:
-        return []
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
     async def settled(self) -> None:
         await self._settled.wait()
@@ -182,6 +211,10 @@ class Channels:
         """The kernel sends its reply here."""
         parts = [b'{"msg_type": "execute_reply"}', b'{"msg_id": "cell"}', b"{}", json.dumps({"name": name}).encode()]
         self._read("shell", [[DELIMITER, b"", *parts]])
+
+    @property
+    def _stands(self) -> bool:
+        return self._seen_at is not None and self._task is not None and self._task.done()
 
     def _make(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._connect())
@@ -193,6 +226,8 @@ class Channels:
             await self._world.step(SEEN)
             self._begun_at, self._seen_at = begun_at, self._world.now
             self._world.owner = self
+            for _ in self.take_waiting():
+                self._world.ask(self)
         self._settled.set()
 
 
@@ -213,6 +248,9 @@ class World:
         self._count = 0
         self._sent = 0
         self._hold: Former | None = None
+        self._spoke = False
+        self._asked = False  # is the kernel at work on the client's cell?
+        self._twins = scenario.twins
         self._hanging: list[Outlet] = []  # that the client has left, and nobody has noticed
         self._reconnects = scenario.reconnects
         self._silences = scenario.silences
@@ -236,6 +274,7 @@ class World:
         with (
             mock.patch.object(clock, "monotonic", self._monotonic),
             mock.patch.object(succession, "UNDER_WAY_SECONDS", 0.0),
+            mock.patch.object(session, "SPEAK_SECONDS", 0.0),
         ):
             await self._run()
 
@@ -250,7 +289,8 @@ class World:
             for waiting in self._waiting.values():
                 waiting.set_result(None)
             await self._settle()
-        self.outlet.session.send(REQUEST)
+        if not self.scenario.silent:
+            self.outlet.speak()
         while options := list(self._options()):
             label, act = options[self._choose(len(options))]
             self.trace.append(label)
@@ -279,8 +319,15 @@ class World:
                 yield f"{replica.name} hears it", replica.hear
         if self._sent < self.scenario.messages:
             yield f"the kernel publishes {self._sent + 1}", self._publish
-        elif self._sent == self.scenario.messages:
+        elif self._sent == self.scenario.messages and self._asked:
             yield "the kernel replies", self._reply
+        if self.outlet is not None and self.scenario.silent and not self._spoke:
+            yield "the client sends its cell", self._speak
+        if self._twins:
+            for replica in self._alive():
+                if self.outlet is None or self.outlet.session._siblings is not replica.sessions:
+                    label = f"a WebSocket that is given up opens on {replica.name}"
+                    yield label, lambda replica=replica: self._give_up(replica)  # type: ignore[misc]
         if self.outlet is not None and self._reconnects:
             yield "the client goes", self._go
         if self.outlet is None:
@@ -317,7 +364,25 @@ class World:
         else:
             self.owner.receive("reply")
 
+    def ask(self, channels: Channels) -> None:
+        """The client's cell goes by these DEALERs."""
+        if self.owner is channels:
+            self._asked = True
+        else:
+            self._fail("the cell is lost: other DEALERs have the identity")
+
     # The client
+
+    def _speak(self) -> None:
+        assert self.outlet is not None
+        self._spoke = True
+        self.outlet.speak()
+
+    def _give_up(self, replica: Replica) -> None:
+        self._twins -= 1
+        if self.outlet is None:
+            self._lose_everything()
+        self._attach(replica, given_up=True)
 
     def deliver(self, names: list[str]) -> None:
         self.got += names
@@ -343,17 +408,27 @@ class World:
     def _connect(self, replica: Replica) -> None:
         while self.scenario.prompt and any(self._name(message) in self.got for message in replica.arriving):
             replica.hear()
-        session = replica.sessions.open(KEY, self._claim(replica))
-        outlet = self.outlet = Outlet(self, session)
-        session.attach(outlet)
+        self.outlet = self._attach(replica)
+
+    def _attach(self, replica: Replica, *, given_up: bool = False) -> Outlet:
+        newest = self._newest(replica.name)
+        place = self.claim(replica.name) if newest is None or newest.here else newest
+        opened = replica.sessions.open(KEY, place)
+        outlet = Outlet(self, opened, given_up)
+        opened.attach(outlet)
+        return outlet
 
     # The database
 
-    def _claim(self, replica: Replica) -> Claim:
-        former = None
-        if self._hold is not None:
-            former = self._hold._replace(here=self._hold.replica == replica.name)
-        self._hold = Former(replica.name, 1 if former is None else former.n + 1, here=False)
+    def _newest(self, replica: str) -> Former | None:
+        return None if self._hold is None else self._hold._replace(here=self._hold.replica == replica)
+
+    def claim(self, replica: str, after: Former | None = None) -> Claim | Former:
+        """Make a connection of this replica the newest, unless another one than `after` is."""
+        former = self._newest(replica)
+        if former is not None and after not in (None, former):
+            return former
+        self._hold = Former(replica, 1 if former is None else former.n + 1, here=False)
         fresh = 0.0 if self.scenario.stale else FRESH_SECONDS
         return Claim(n=self._hold.n, former=former, fresh=clock.Deadline(fresh))
 
@@ -371,6 +446,13 @@ class World:
         )
         made.join(cast(KernelLink, SimpleNamespace(hands_over=True)))
         return Replica(number, made, kernel)
+
+    async def admits(self, asker: str, former: Former) -> bool:
+        await self.step(f"{asker} asks {former.replica} whether it lets it in after {former.n}")
+        replica = next(one for one in self.replicas if one.name == former.replica)
+        admitted = replica.killed or await replica.sessions.admit(KEY, former.n, 1_000.0)
+        await self.step(f"{former.replica} answers {asker}: {admitted}")
+        return admitted
 
     async def fetch(self, asker: str, former: Former) -> Handover | None:
         await self.step(f"{asker} asks {former.replica} for connection {former.n}")
@@ -424,8 +506,12 @@ class Wire:
         self._world = world
         self._name = name
 
-    async def claim(self, key: str) -> Claim | None:
-        raise AssertionError("the client speaks only once")
+    async def claim(self, key: str, *, after: Former | None = None) -> Claim | Former | None:
+        await self._world.step(f"{self._name} is recorded")
+        return self._world.claim(self._name, after)
+
+    async def admits(self, key: str, former: Former) -> bool:
+        return await self._world.admits(self._name, former)
 
     async def newest(self, key: str, n: int) -> bool | None:
         await self._world.step(f"{self._name} reads whether {n} is the newest")

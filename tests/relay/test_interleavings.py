@@ -19,6 +19,8 @@ SCENARIOS = {
     "no answer in time": Scenario(reconnects=2, silences=1, prompt=True),
     "a replica killed": Scenario(replicas=3, reconnects=2, kills=1, prompt=True),
     "DEALERs seen in another order": Scenario(replicas=3, reconnects=2, pauses=True),
+    "a WebSocket that is given up": Scenario(reconnects=0, twins=1, silent=True, messages=1),
+    "two that are given up": Scenario(replicas=3, reconnects=0, twins=2, silent=True, messages=1),
     "on one replica": Scenario(replicas=1, reconnects=3),
 }
 

@@ -37,16 +37,25 @@ class Replica:
 
     def connect(self) -> Client:
         sink = FakeSink()
-        return Client(sink, self.relay.attach(self.relay.open("one", self._claimed()), sink, framing=V1))
+        newest = self._newest()
+        place = self._claimed() if newest is None or newest.here else newest
+        return Client(sink, self.relay.attach(self.relay.open("one", place), sink, framing=V1))
+
+    def _newest(self) -> Former | None:
+        return self._holds[-1]._replace(here=self._holds[-1].replica == self.name) if self._holds else None
 
     def _claimed(self) -> Claim:
-        former = self._holds[-1] if self._holds else None
-        former = None if former is None else former._replace(here=former.replica == self.name)
+        former = self._newest()
         self._holds.append(Former(self.name, len(self._holds) + 1, here=False))
         return Claim(n=self._holds[-1].n, former=former, fresh=Deadline(FRESH_SECONDS))
 
-    async def claim(self, key: str) -> Claim | None:
-        return self._claimed()
+    async def claim(self, key: str, *, after: Former | None = None) -> Claim | Former | None:
+        newest = self._newest()
+        return self._claimed() if newest is None or after in (None, newest) else newest
+
+    async def admits(self, key: str, former: Former) -> bool:
+        other = next(one for one in self._others if one.name == former.replica)
+        return await other.relay.admit(key, former.n, 1.0)
 
     async def newest(self, key: str, n: int) -> bool | None:
         return self._holds[-1].n == n

@@ -33,12 +33,15 @@ KEY = session_key("one")
 
 
 class Replica:
-    """A replica that holds the kernel `k1`, and notes from whom it fetched."""
+    """A replica that holds the kernel `k1`, and notes whom it asked and from whom it fetched."""
 
     def __init__(self, store: KernelSessionManager, membership: Membership) -> None:
         self.store = store
+        self.membership = membership
         self.id = membership.replica_id
         self.fetched: list[Former] = []
+        self.asked: list[Former] = []
+        self.admitted = True
         self.openings = Openings(store, membership, LOG)
         activity = Activity("k1", now=lambda: NOW, turned=lambda: None)
         self.held = HeldKernel("k1", activity=activity, new_relay=self._new_relay)
@@ -46,6 +49,10 @@ class Replica:
     def _new_relay(self, held: HeldKernel) -> Relay:
         reconnects = KernelReconnects(held, self.openings, self)
         return Relay("k1", listener=held, log=LOG, reconnects=reconnects)
+
+    async def admits(self, kernel_id: str, key: str, former: Former) -> bool:
+        self.asked.append(former)
+        return self.admitted
 
     async def fetch(self, kernel_id: str, key: str, former: Former, seconds: float) -> Handover | None:
         self.fetched.append(former)
@@ -80,6 +87,13 @@ async def pair() -> AsyncIterator[tuple[Replica, Replica]]:
             replica.held.relay.close()
 
 
+async def recorded(replica: Replica) -> ClientConnection:
+    """A WebSocket, once it is its session's newest."""
+    connection = await replica.connect()
+    await soon(lambda: connection.session.n is not None)
+    return connection
+
+
 async def test_an_opening_is_counted_and_recorded_as_its_sessions_newest(pair: tuple[Replica, Replica]) -> None:
     first, _ = pair
     await first.connect()
@@ -102,6 +116,52 @@ async def test_a_session_that_comes_from_another_replica_is_fetched_there(pair: 
     await soon(lambda: bool(second.fetched))
     assert second.fetched == [Former(first.id, 1, here=False)]
     assert (await first.record()).clients[KEY] == ClientHold(replica=second.id, n=2)
+
+
+async def test_a_silent_client_is_not_recorded_while_it_is_at_another_replica(pair: tuple[Replica, Replica]) -> None:
+    first, second = pair
+    await first.connect()
+    second.admitted = False
+    connection = await second.connect()
+    await soon(lambda: connection.session.over)
+    assert second.asked == [Former(first.id, 1, here=False)]
+    record = await first.record()
+    assert record.clients[KEY] == ClientHold(replica=first.id, n=1)
+    assert second.held.relay.client_count == 0
+
+
+async def test_a_client_that_speaks_where_it_stood_aside_is_recorded_without_asking(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, second = pair
+    await first.connect()
+    second.admitted = False
+    connection = await second.connect()
+    await soon(lambda: connection.session.over)
+    connection.receive(V1.encode("shell", request_parts("execute_request")).payload)
+    await soon(lambda: second.fetched == [Former(first.id, 1, here=False)])
+    assert (await first.record()).clients[KEY] == ClientHold(replica=second.id, n=2)
+    assert len(second.asked) == 1
+
+
+async def test_a_replica_that_is_known_to_be_dead_is_not_asked(pair: tuple[Replica, Replica]) -> None:
+    first, second = pair
+    await first.connect()
+    await first.store.replicas.declare_dead(first.id, first.membership.record.beat)
+    await second.membership.look()
+    await second.connect()
+    await soon(lambda: second.fetched == [Former(first.id, 1, here=False)])
+    assert second.asked == []
+
+
+async def test_who_was_let_in_after_one_that_is_not_the_newest_any_more_asks_again(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, second = pair
+    await first.connect()
+    assert await second.openings.claim(second.held, KEY, after=Former(first.id, 0, here=False)) == Former(
+        first.id, 1, here=False
+    )
 
 
 async def test_a_session_that_comes_again_goes_on_as_it_is(pair: tuple[Replica, Replica]) -> None:
@@ -198,7 +258,7 @@ async def test_newest_is_who_has_the_highest_number(pair: tuple[Replica, Replica
     first, second = pair
     await first.connect()
     assert await first.openings.newest("k1", KEY, 1) is True
-    await second.connect()
+    await recorded(second)
     assert await first.openings.newest("k1", KEY, 1) is False
     assert await second.openings.newest("k1", KEY, 2) is True
     assert await first.openings.newest("k1", "dropped", 1) is True
@@ -211,7 +271,7 @@ async def test_a_client_that_speaks_where_it_was_superseded_takes_its_session_ba
 ) -> None:
     first, second = pair
     spoken = await first.connect()
-    await second.connect()  # which its client has given up
+    await recorded(second)  # which its client has given up
     assert await first.held.relay.give(KEY, 1, 1.0) is not None
     assert first.held.relay.client_count == 0
     spoken.receive(V1.encode("shell", request_parts("execute_request")).payload)

@@ -24,6 +24,11 @@ class Outlet:
             self.sent += texts(self._waiting)
             self._waiting = []
 
+    spoken = False
+
+    async def answers(self, seconds: float) -> bool:
+        return True
+
     def unsent(self) -> list[Outgoing]:
         waiting, self._waiting = self._waiting, []
         return waiting

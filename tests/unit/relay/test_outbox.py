@@ -29,6 +29,9 @@ class Sink:
     def close(self, code: int, reason: str) -> None:
         self.closed = code
 
+    async def answers(self, seconds: float) -> bool:
+        return True
+
     def take(self) -> None:
         sent, self._sent = self._sent, None
         if sent is not None:
