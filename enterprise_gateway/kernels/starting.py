@@ -45,7 +45,7 @@ class StartActs:
                 launching = await self._begin(record, deadline)
                 return await self._startup.bring_up(launching, deadline=deadline, stop=work.stop)
 
-        return await self._to_its_end(record, body, deadline)
+        return await self._to_its_end(record, body, deadline.seconds)
 
     async def restart(
         self,
@@ -61,7 +61,8 @@ class StartActs:
         Args:
             record: As the claim returned it: it names what is to be ended.
             work: This act.
-            deadline: When the kernel must have answered.
+            deadline: When the former process must have ended. From its end on the new one has a launch's whole time:
+                there is no kernel any more to fall back on.
             graceful: Is the former process a kernel that can be asked to end?
             dead: Of the former generation, where its process was seen dead before the claim: it need not be looked for.
 
@@ -72,12 +73,15 @@ class StartActs:
         if held is not None:
             held.pause(record)
 
+        seconds = record.request.launch_timeout_seconds
+
         async def body() -> Started:
             ready = await self._end_former(record, deadline, graceful=graceful, dead=dead)
-            async with self._parts.admission.admitted(deadline, work.stop):
-                return await self._startup.bring_up(ready, deadline=deadline, stop=work.stop)
+            answered = clock.Deadline(seconds)
+            async with self._parts.admission.admitted(answered, work.stop):
+                return await self._startup.bring_up(ready, deadline=answered, stop=work.stop)
 
-        return await self._to_its_end(record, body, deadline)
+        return await self._to_its_end(record, body, seconds)
 
     async def end_overdue(self, record: KernelRecord, reason: str) -> None:
         """End a launch that was taken over after its deadline: what it had started, then its record."""
@@ -112,14 +116,14 @@ class StartActs:
         )
 
     async def _to_its_end(
-        self, record: KernelRecord, body: Callable[[], Awaitable[Started]], deadline: clock.Deadline
+        self, record: KernelRecord, body: Callable[[], Awaitable[Started]], seconds: float
     ) -> KernelRecord:
         try:
             started = await body()
         except Withdrawn:
             raise await self._failed(record, gone_meanwhile(), WITHDRAWN) from None
         except TimeoutError as error:
-            raise await self._failed(record, waited_too_long(deadline)) from error
+            raise await self._failed(record, waited_too_long(seconds)) from error
         except LaunchFailed as failure:
             raise await self._failed(record, failure.answer) from failure
         except ending.EndFailed as error:
@@ -205,9 +209,9 @@ def refused_by_database(error: PersistenceError) -> GatewayError:
     return unavailable(f"The database has refused to record the kernel: {error}.", "Database refused")
 
 
-def waited_too_long(deadline: clock.Deadline) -> GatewayError:
+def waited_too_long(seconds: float) -> GatewayError:
     """Answer a start whose turn did not come in time."""
     return timed_out(
-        f"Too many kernels are starting: this one's turn did not come within {deadline.seconds:g} s. Try again.",
+        f"Too many kernels are starting: this one's turn did not come within {seconds:g} s. Try again.",
         "Kernel did not start in time",
     )

@@ -81,6 +81,8 @@ class Startup:
         return Started(record=running, manager=manager, connection=manager.connection())
 
     async def _launched(self, record: KernelRecord, deadline: clock.Deadline) -> GatewayKernelManager:
+        if deadline.passed:
+            raise LaunchFailed(not_begun(deadline.seconds))
         try:
             async with asyncio.timeout(max(0.0, deadline.remaining_seconds)):
                 return await self._managers.launched(record)
@@ -152,6 +154,13 @@ class Startup:
 
     async def _end_own(self, manager: GatewayKernelManager) -> None:
         await self._managers.abandon(manager)
+
+
+def not_begun(seconds: float) -> GatewayError:
+    """504: an outage of the database, or the wait for its turn, has left the launch no time."""
+    return timed_out(
+        f"The launch of the kernel could not begin within {seconds:g} s. Try again.", "Kernel did not start in time"
+    )
 
 
 def too_late(seconds: float) -> GatewayError:
