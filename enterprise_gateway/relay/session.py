@@ -13,7 +13,7 @@ what a WebSocket that was gone already had been given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from logging import Logger, LoggerAdapter
 from secrets import token_hex
 from typing import Any, Protocol
@@ -26,40 +26,26 @@ from enterprise_gateway.relay.channel import ChannelFull, ChannelLost
 from enterprise_gateway.relay.channels import MakeChannels
 from enterprise_gateway.relay.claims import Claiming, Place, Reconnects
 from enterprise_gateway.relay.codec import ClientMessage, read_header
-from enterprise_gateway.relay.handover import Handover, Passed, weave
-from enterprise_gateway.relay.mailbox import LATE_SECONDS, Mailbox, Outlet
+from enterprise_gateway.relay.handover import Handover, Passed
+from enterprise_gateway.relay.inheritance import HeardKernel, Inheritance, aborted
+from enterprise_gateway.relay.mailbox import Mailbox, Outlet
 from enterprise_gateway.relay.open_requests import OpenRequest, OpenRequests
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
+from enterprise_gateway.relay.presence import PONG_SECONDS, Presence
 from enterprise_gateway.relay.sockets import KernelLink
-from enterprise_gateway.relay.succession import Succession, within
+from enterprise_gateway.relay.succession import Succession
 from persistence import clock
 
-SPEAK_SECONDS = 0.3  # a client that opens a WebSocket to use it says something at once
-PONG_SECONDS = 1.0
 CLOSE_NORMAL, CLOSE_RESTARTING, CLOSE_TRY_AGAIN_LATER = 1000, 1012, 1013
 LINGER_SECONDS = 1.0  # what a client sent last is on its way by then
 
 
-class Kernel(Protocol):
+class Kernel(HeardKernel, Protocol):
     """The kernel, as a session of it sees it."""
-
-    @property
-    def generation(self) -> int | None:
-        """The generation that is connected to; None while none is."""
-        ...
-
-    @property
-    def kernel_session(self) -> str:
-        """What the kernel calls its own session."""
-        ...
 
     def read_rest(self) -> None:
         """Read what has arrived on IOPub."""
-        ...
-
-    def recent(self) -> Iterable[tuple[float, bytes]]:
-        """What was heard on IOPub lately, the newest last: when, on the monotonic clock, and the digest."""
         ...
 
     def session_changed(self) -> None:
@@ -118,11 +104,9 @@ class ClientSession:
         self._link: KernelLink | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._gone_at: float | None = None
-        self._begun_at = clock.monotonic()
-        self._spoken = asyncio.Event()
-        self._has_admitted = False
-        self._recent: dict[bytes, float] = {}  # that the former connection has heard, and when
         self._requests = OpenRequests(options.open_requests)
+        self._inheritance = Inheritance(kernel, self._requests)
+        self._presence = Presence(lambda: self.outlets)
         self._mailbox = Mailbox(
             lambda: budget.buffer(limit_bytes=options.reconnect_buffer_bytes), release=budget.release
         )
@@ -156,7 +140,7 @@ class ClientSession:
     @property
     def must_claim(self) -> bool:
         """Has it, or may it have, no DEALERs that the kernel hears, so that its client's word makes it the newest?"""
-        return self.superseded or self._has_admitted
+        return self.superseded or self._presence.yielded
 
     @property
     def gave_way(self) -> bool:
@@ -172,18 +156,18 @@ class ClientSession:
 
     def renumber(self, place: Place) -> None:
         """The session has connected here again: it goes on as its next connection."""
-        self._has_admitted = False
-        if self.pending:  # the client may have been elsewhere meanwhile
-            self._begun_at = clock.monotonic()
+        self._presence.yielded = False
+        if self.pending:
+            self._inheritance.begin_anew()
         self._succession.renumber(place)
 
     async def spoken(self) -> None:
         """Wait until its client speaks."""
-        await self._spoken.wait()
+        await self._presence.spoken()
 
     async def is_there(self) -> bool:
         """Does its client answer a ping?"""
-        return await _any_answers(self.outlets)
+        return await self._presence.answers()
 
     def stand_aside(self) -> None:
         """The client is elsewhere. What is here ends, until it speaks here."""
@@ -199,16 +183,11 @@ class ClientSession:
 
         After that no request of its client goes to the kernel before it is the newest again.
         """
-        if not self.away and not self.superseded:
-            await within(SPEAK_SECONDS, self._spoken.wait())
-            if await _any_answers(outlet for outlet in self.outlets if outlet.spoken):
-                return False
-        self._has_admitted = True
-        return True
+        return self.superseded or await self._presence.yields()
 
     def insist(self) -> None:
         """It can't be recorded anew now: go on with the DEALERs that are there."""
-        self._has_admitted = False
+        self._presence.yielded = False
 
     async def known(self) -> None:
         """Wait until its place is recorded, or it is known that it is not."""
@@ -226,11 +205,8 @@ class ClientSession:
     def succeed(self, handover: Handover | None) -> None:
         """Here is what the former connection has kept, or nothing."""
         left = handover or Handover()
-        now = clock.monotonic()
-        self._recent = {name: now - seconds for name, seconds in left.recent.items()}
-        delivered = [name for name, heard_at in self._recent.items() if heard_at < self._begun_at]
-        kept = [*left.messages, *self._inherit(left)]
-        self._mailbox.replay(kept, recent=list(self._recent), delivered=delivered)
+        taken = self._inheritance.take(left)
+        self._mailbox.replay(taken.kept, recent=taken.recent, delivered=taken.delivered)
         seen = left.seen_seconds
         if handover is None or (seen is not None and seen <= self._channels.begun_seconds):
             # The kernel may have seen the former's DEALERs after ours, and then it gave them the replies.
@@ -270,17 +246,15 @@ class ClientSession:
         if self.over:
             return
         self._stop_timer()
-        if outlet.spoken:
-            self._spoken.set()
         self._mailbox.add(outlet)
+        self._presence.look()
         self._channels.renew()
         self._kernel.session_changed()
 
     def detach(self, outlet: Outlet) -> None:
         """A WebSocket has closed. Doing it again is harmless."""
         self._mailbox.remove(outlet)
-        if not any(other.spoken for other in self.outlets):
-            self._spoken.clear()
+        self._presence.look()
         self._kernel.session_changed()
         self.keep()
 
@@ -333,7 +307,7 @@ class ClientSession:
 
     def send(self, request: ClientMessage) -> None:
         """The client sends this."""
-        self._spoken.set()
+        self._presence.look()
         try:
             self._channels.send(request.channel, request.parts)
         except ChannelFull as error:
@@ -405,41 +379,14 @@ class ClientSession:
             messages=[Passed(message.channel, message.parts) for message in self._mailbox.take()],
             requests=self._requests.drain(),
             generation=self._kernel.generation,
-            recent=self._heard_lately(),
+            recent=self._inheritance.heard_lately(),
         )
         self.end()
         return handover
 
-    def _heard_lately(self) -> dict[bytes, float]:
-        """What this connection or the one before it has heard, and how many seconds ago."""
-        now = clock.monotonic()
-        heard = {name: heard_at for heard_at, name in self._kernel.recent()}
-        times = {**heard, **{name: min(at, heard.get(name, at)) for name, at in self._recent.items()}}
-        order = weave(list(self._recent), list(heard))
-        return {name: now - times[name] for name in order if now - times[name] < LATE_SECONDS}
-
-    def _inherit(self, handover: Handover) -> list[Passed]:
-        """Take over the open requests; returns the answers to those that nobody will answer."""
-        mine, asked = self._kernel.generation, handover.generation
-        if mine is not None and asked is not None and asked > mine:
-            return []  # a restart that is yet to be noticed here
-        lost = [one for one in handover.requests if asked != mine or one.channel == "control"]
-        self._requests.inherit(one for one in handover.requests if one not in lost)
-        return [Passed(message.channel, message.parts) for one in lost for message in self._aborted(one)]
-
     def _abort(self, request: OpenRequest) -> None:
-        for message in self._aborted(request):
+        for message in aborted(request, self._kernel.kernel_session):
             self._mailbox.put(message)
-
-    def _aborted(self, request: OpenRequest) -> list[Outgoing]:
-        return aborted(request, self._kernel.kernel_session)
-
-
-def aborted(request: OpenRequest, kernel_session: str) -> list[Outgoing]:
-    """Answer a request in its kernel's place."""
-    reply = messages.aborted(request.msg_type, request.header, session=kernel_session)
-    idle = messages.status("idle", parent=request.header, session=kernel_session)
-    return [Outgoing(request.channel, reply), Outgoing("iopub", idle)]
 
 
 def identity_of(key: str | None) -> bytes:
@@ -448,7 +395,3 @@ def identity_of(key: str | None) -> bytes:
     Without a key it is random: nobody can come back to it.
     """
     return f"client-{key or token_hex(16)}".encode()
-
-
-async def _any_answers(outlets: Iterable[Outlet]) -> bool:
-    return any(await asyncio.gather(*(outlet.answers(PONG_SECONDS) for outlet in outlets)))

@@ -17,11 +17,12 @@ from enterprise_gateway.relay.claims import Claim, Claiming, Place, Reconnects
 from enterprise_gateway.relay.codec import ClientMessage, Framing
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.handover import Handover
+from enterprise_gateway.relay.inheritance import aborted
 from enterprise_gateway.relay.interfaces import ClientSink
 from enterprise_gateway.relay.open_requests import OpenRequest
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
-from enterprise_gateway.relay.session import CLOSE_NORMAL, CLOSE_TRY_AGAIN_LATER, ClientSession, Kernel, aborted
+from enterprise_gateway.relay.session import CLOSE_NORMAL, CLOSE_TRY_AGAIN_LATER, ClientSession, Kernel
 from enterprise_gateway.relay.sockets import KernelLink
 from enterprise_gateway.relay.succession import within
 from persistence import clock

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
-from enterprise_gateway.relay import session, succession
+from enterprise_gateway.relay import presence, succession
 from enterprise_gateway.relay.buffer import BufferBudget
 from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Former
 from enterprise_gateway.relay.codec import ClientMessage
@@ -274,7 +274,7 @@ class World:
         with (
             mock.patch.object(clock, "monotonic", self._monotonic),
             mock.patch.object(succession, "UNDER_WAY_SECONDS", 0.0),
-            mock.patch.object(session, "SPEAK_SECONDS", 0.0),
+            mock.patch.object(presence, "SPEAK_SECONDS", 0.0),
         ):
             await self._run()
 
