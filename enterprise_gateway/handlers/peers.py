@@ -8,6 +8,7 @@ from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.handlers.services import Handovers
 from enterprise_gateway.peers.asking import ADMISSION_PATH, HANDOVER_PATH, SCHEME
 from enterprise_gateway.peers.giving import refused
+from persistence import faults
 
 
 class PeerHandler(GuardedHandler):
@@ -47,7 +48,10 @@ class HandoverHandler(PeerHandler):
             GatewayError: 403, 404.
         """
         handovers, sealed = self.asked()
-        self.answer(await handovers.give(known_form(kernel_id), sealed))
+        faults.reach("asked to hand over", kernel_id)
+        given = await handovers.give(known_form(kernel_id), sealed)
+        faults.reach("handed over", kernel_id)
+        self.answer(given)
 
 
 class AdmissionHandler(PeerHandler):

@@ -8,6 +8,7 @@ from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.openings import Openings
 from enterprise_gateway.relay.claims import Former, Place
 from enterprise_gateway.relay.handover import Handover
+from persistence import faults
 
 
 class Others(Protocol):
@@ -44,4 +45,7 @@ class KernelReconnects:
 
     async def fetch(self, key: str, former: Former, seconds: float) -> Handover | None:
         """End a connection on another replica and take what it has kept; None where that can't be had in time."""
-        return await self._peers.fetch(self._held.kernel_id, key, former, seconds)
+        faults.reach("before fetch", self._held.kernel_id)
+        fetched = await self._peers.fetch(self._held.kernel_id, key, former, seconds)
+        faults.reach("fetched", self._held.kernel_id)
+        return fetched

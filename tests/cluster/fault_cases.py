@@ -21,6 +21,7 @@ from tornado.httpclient import HTTPError
 
 from persistence import clock
 from tests.cluster import light_kernels
+from tests.cluster.kernel_socket import Closed, KernelSocket
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
@@ -40,13 +41,14 @@ SETTINGS = {
 """Acts are overdue after 10 s (launches), 11 s (stops) and 21 s (restarts)."""
 AT_ONCE = 4
 PATIENCE_SECONDS = 40.0
+LOST = (HTTPError, OSError, Closed, TimeoutError)
 LOOK_SECONDS = 0.2  # a look at all kernels is no trifle
 
 FAULTS = {"killed": "kill", "paused": "stop", "paused and declared dead": "stop"}
 """What happens to a victim, and what it is told to do to itself."""
-ACTS = ("restart", "restart of a dead kernel", "shutdown", "launch", "failing launch")
-"""Those that may take longest first."""
-_ON_A_RUNNING_KERNEL = ACTS[:3]
+ACTS = ("restart", "restart of a dead kernel", "shutdown", "reconnect", "handover", "launch", "failing launch")
+"""Those that may take longest first. A client comes back to the victim in a reconnect, and leaves it in a handover."""
+_ON_A_RUNNING_KERNEL = ACTS[:5]
 
 
 @dataclass(frozen=True)
@@ -221,12 +223,25 @@ class Trial:
         if act == "restart of a dead kernel":
             await self._let_die(replica, rest, kernel_id)
             return None
+        if act in ("reconnect", "handover"):
+            way = (self.survivor, replica) if act == "reconnect" else (replica, self.survivor)
+            for server in way:
+                with suppress(*(LOST if server is replica else ())):
+                    await self._as_one_client(server, kernel_id)
+            return None
         if act == "shutdown":
             return await rest.request("DELETE", f"/api/kernels/{kernel_id}")
         if act == "restart":
             return await rest.request("POST", f"/api/kernels/{kernel_id}/restart", body={})
         name = light_kernels.FAILING if act == "failing launch" else light_kernels.LIGHT
         return await rest.request("POST", "/api/kernels", body={"name": name, "kernel_id": kernel_id})
+
+    async def _as_one_client(self, server: ServerProcess, kernel_id: str) -> None:
+        """Run something in the kernel's one session, wherever it was before."""
+        url = f"{server.url}/api/kernels/{kernel_id}/channels"
+        async with await KernelSocket.open(url, token=self.cluster.token, session_id=kernel_id) as kernel:
+            printed = (await kernel.execute("print(6 * 7)")).printed()
+        assert printed == "42", f"{server.name} can't go on with the session: {printed}"
 
     async def _let_die(self, owner: ServerProcess, rest: Rest, kernel_id: str) -> None:
         """Kill the process of a kernel that this replica watches, and wait until it runs again, or has ended."""
@@ -268,8 +283,8 @@ class Trial:
                 servers = [self.survivor, *([victim.replica] if victim.replica.running else [])]
                 for server in servers:
                     await self._use(server, victim, answer)
-            except (AssertionError, TimeoutError, HTTPError) as error:
-                self._complain(victim, str(error))
+            except (AssertionError, *LOST) as error:
+                self._complain(victim, str(error) or repr(error))
             victim.replica.kill()
             if victim.case.paused:
                 self.cluster.declare_dead(victim.replica)
@@ -287,6 +302,7 @@ class Trial:
                 truth = 404 if victim.case.act == "shutdown" else 200
                 assert found.status_code == truth, f"the client was told {answer.status_code}: {answer.text}"
             if found.status_code == 200:
+                await self._as_one_client(server, victim.kernel_id)
                 printed = await rest.run(victim.kernel_id, "print(6 * 7)")
                 assert printed == "42", f"{server.name} can't use it: {printed}"
 
