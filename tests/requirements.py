@@ -81,6 +81,7 @@ _FINDERS: dict[str, Callable[[], Path]] = {
     "mongod": _mongod,
     "chromium": _program(("chromium", "chromium-browser", "google-chrome"), "chromium"),
     "nginx": _program(("nginx",), "nginx"),
+    "cc": _program(("cc", "gcc", "clang"), "gcc libc6-dev"),
     "tmpfs": _tmpfs,
     "cgroup": _cgroup,
 }

@@ -32,7 +32,7 @@ def test_what_is_missing_and_demanded_fails_the_test(monkeypatch: pytest.MonkeyP
 
 def test_a_demand_for_something_unknown_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "_DEMANDED", frozenset({"ngnix"}))
-    with pytest.raises(pytest.UsageError, match="names ngnix; known are mongod, chromium, nginx, tmpfs, cgroup"):
+    with pytest.raises(pytest.UsageError, match="names ngnix; known are mongod, chromium, nginx, cc, tmpfs, cgroup"):
         requirements.check_demands()
 
 
