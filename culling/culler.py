@@ -1,9 +1,10 @@
 """Culls: finds kernels that were idle for too long, and claims each by compare-and-set before it is ended.
 
 Guaranteed: a kernel of which anything has been acknowledged since it was read (activity, an opened WebSocket, a
-restart, another leader) is not claimed; nothing is claimed without the right to lead. Whoever has claimed a kernel ends
-it; where only another replica can, it is marked, and its owner does. Not guaranteed: that a claim whose outcome is
-unknown is told as an event. It ends the kernel all the same.
+restart, another leader) is not claimed, nor one that a replica which is not dead has seen used before its timeout was
+over, written or not; nothing is claimed without the right to lead. Whoever has claimed a kernel ends it; where only
+another replica can, it is marked, and its owner does. Not guaranteed: that a claim whose outcome is unknown is told as
+an event. It ends the kernel all the same.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from uuid import uuid4
 from culling.election import Term
 from culling.membership import Membership
 from culling.policy import NEVER, CullRules, Verdict, judge
-from culling.settling import Settling
+from culling.vouching import Vouching, beats_of
 from persistence import steps
 from persistence.documents import (
     Act,
@@ -28,7 +29,6 @@ from persistence.documents import (
     EventRecord,
     KernelCandidate,
     KernelRecord,
-    ReplicaState,
     Step,
 )
 from persistence.errors import StaleWrite, StoreUnavailable
@@ -55,13 +55,15 @@ class Culled:
     seen: int = 0
     culled: int = 0
     kept: Counter[str] = field(default_factory=Counter)
-    settled: bool = True
+    due: set[str] = field(default_factory=set)
+    waiting: int = 0
+    """Of these: not all replicas have had the time yet to write what they know of it."""
     dry_run: bool = False
 
     def __str__(self) -> str:
         what = "would be culled (dry run)" if self.dry_run else "culled"
         kept = "".join(f", {number} {why}" for why, number in sorted(self.kept.items()))
-        waits = "" if self.settled else "; waits until all replicas have beaten twice"
+        waits = f", {self.waiting} due when all replicas have beaten twice" if self.waiting else ""
         return f"culling: {self.seen} not used for long, {self.culled} {what}{kept}{waits}"
 
 
@@ -73,7 +75,7 @@ class Culler:
         membership: Of the leader.
         stopper: Ends kernels.
         rules: Which are culled.
-        settling: Says when culling may begin.
+        vouching: Says when everybody has had the time to write what he saw of a kernel.
         log: Told of each kernel that is culled.
     """
 
@@ -84,14 +86,14 @@ class Culler:
         stopper: KernelStopper,
         *,
         rules: CullRules,
-        settling: Settling,
+        vouching: Vouching,
         log: Logger | LoggerAdapter[Any],
     ) -> None:
         self._store = store
         self._membership = membership
         self._stopper = stopper
         self._rules = rules
-        self._settling = settling
+        self._vouching = vouching
         self._log = log
 
     async def cull(self, term: Term) -> Culled:
@@ -107,12 +109,13 @@ class Culler:
         shortest = self._rules.shortest_timeout_seconds
         if shortest is not None:
             await self._idle_ones(shortest, term, done)
+        self._vouching.keep(done.due)
         return done
 
     async def _idle_ones(self, shortest_seconds: float, term: Term, done: Culled) -> None:
         before = self._store.clock.earliest_now() - timedelta(seconds=shortest_seconds)
         last: KernelCandidate | None = None
-        while done.settled and not term.over:
+        while not term.over:
             page = await self._store.kernels.idle_since(before, after=last, limit=PAGE)
             await self._judge_all(page, term, done)
             if len(page) < PAGE:
@@ -124,17 +127,18 @@ class Culler:
             return
         # The members after the kernels: an id that is met, and missing in a later list, is nobody's.
         await self._membership.look()
-        done.settled = self._settling.settled(self._membership.replicas)
-        if not done.settled:
-            return
-        live = {record.replica_id for record in self._membership.replicas if record.state != ReplicaState.DEAD}
+        beats = beats_of(self._membership.replicas)
         steps_of_the_clock = await self.clock_steps(term)
         for kernel in page:
             now = self._store.clock.earliest_now()
-            verdict = judge(kernel, now, self._rules, live=live, clock_steps=steps_of_the_clock)
+            verdict = judge(kernel, now, self._rules, live=beats.keys(), clock_steps=steps_of_the_clock)
             done.seen += 1
             if not verdict.cull:
                 done.kept[verdict.why.value] += 1
+                continue
+            done.due.add(kernel.kernel_id)
+            if not self._vouching.vouched(kernel, beats):
+                done.waiting += 1
             elif not term.over and await self._cull(kernel, verdict, term):
                 done.culled += 1
 

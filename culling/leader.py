@@ -1,7 +1,7 @@
 """What a leader does, again and again, for as long as it leads: tidies up after the dead, and culls.
 
 Guaranteed: a pass that fails is logged and made good by the next; without the right to lead nothing is begun; nothing
-is culled before everybody has had the time to write what he saw, at the beginning of a term and after each failure.
+is culled on what was read in another term, or before the database was away.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from culling.culler import Culler
 from culling.election import Election, LeadershipLost, Term
 from culling.janitor import Janitor
 from culling.membership import Membership
-from culling.settling import Settling
+from culling.vouching import Vouching
 from persistence import clock
 from persistence.errors import PersistenceError
 
@@ -28,7 +28,7 @@ class Leader:
         janitor: Tidies up, with each renew interval.
         culler: Culls, with each interval of its own; None: nothing is to be culled.
         cull_interval_seconds: That interval.
-        settling: The culler's, started anew here.
+        vouching: The culler's, started anew here.
         log: Gets a line for each pass.
         boottime: The clock of the interval, for tests.
     """
@@ -41,7 +41,7 @@ class Leader:
         culler: Culler | None,
         *,
         cull_interval_seconds: float,
-        settling: Settling,
+        vouching: Vouching,
         log: Logger | LoggerAdapter[Any],
         boottime: Callable[[], float] = clock.boottime,
     ) -> None:
@@ -50,7 +50,7 @@ class Leader:
         self._janitor = janitor
         self._culler = culler
         self._cull_interval_seconds = cull_interval_seconds
-        self._settling = settling
+        self._vouching = vouching
         self._log = log
         self._boottime = boottime
         self._differing: set[str] = set()
@@ -66,7 +66,7 @@ class Leader:
 
     def distrust(self) -> None:
         """The database was away: what is in it may be behind what replicas know."""
-        self._settling.restart()
+        self._vouching.restart()
 
     async def _lead(self, term: Term) -> None:
         self.distrust()
@@ -85,7 +85,6 @@ class Leader:
 
     async def _tidy(self, term: Term) -> None:
         done = await self._janitor.tidy(term)
-        self._settling.settled(self._membership.replicas)
         self._tell_differences()
         if done.anything:
             self._log.info("Term %s: %s", term.number, done)
@@ -95,9 +94,9 @@ class Leader:
         if self._culler is None:
             return True
         done = await self._culler.cull(term)
-        log = self._log.info if done.settled else self._log.debug
+        log = self._log.info if done.culled or not done.waiting else self._log.debug
         log("Term %s: %s", term.number, done)
-        return done.settled
+        return not done.waiting
 
     def _tell_differences(self) -> None:
         own = self._membership.record

@@ -20,7 +20,7 @@ from culling.janitor import Janitor
 from culling.leader import Leader, may_lead
 from culling.membership import Membership
 from culling.policy import NEVER
-from culling.settling import Settling
+from culling.vouching import Vouching
 from enterprise_gateway import __version__, server
 from enterprise_gateway.authorization import UserPolicy, make_authorizer
 from enterprise_gateway.config.cull_rules import cull_rules
@@ -238,7 +238,7 @@ class Builder:
         return chronicle
 
     def _leader(self, membership: Membership, undone: Undone, stops: CulledStops) -> Leader:
-        rules, settling = cull_rules(self._settings), Settling()
+        rules, vouching = cull_rules(self._settings), Vouching()
         election = Election(
             self._store,
             holder=lambda: membership.replica_id,
@@ -253,7 +253,7 @@ class Builder:
             lost_host_timeout_seconds=self._settings.lost_host_timeout,
             log=self._log,
         )
-        culler = Culler(self._store, membership, stops, rules=rules, settling=settling, log=self._log)
+        culler = Culler(self._store, membership, stops, rules=rules, vouching=vouching, log=self._log)
         culls = rules.shortest_timeout_seconds is not None or rules.max_lifetime_seconds > NEVER
         leader = Leader(
             election,
@@ -261,7 +261,7 @@ class Builder:
             janitor,
             culler if culls else None,
             cull_interval_seconds=rules.interval_seconds,
-            settling=settling,
+            vouching=vouching,
             log=self._log,
         )
         self._store.database.on_return(leader.distrust)

@@ -83,11 +83,11 @@ async def test_a_connected_kernel_lives_until_its_client_is_gone_for_its_timeout
 
 
 async def test_a_client_that_is_connected_is_told_dead_and_the_session_goes(make_cluster: MakeCluster) -> None:
-    pair = make(make_cluster, 2, EG_CULL_CONNECTED="true")
+    pair = make(make_cluster, 2, EG_CULL_CONNECTED="true", EG_CULL_IDLE_TIMEOUT="4")
+    first = await leader(pair)
     async with Rest(pair.urls, pair.token) as rest:
         body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": LIGHT}}
         kernel_id = (await rest.post("/api/sessions", body)).json()["kernel"]["id"]
-        first = await leader(pair)
         async with await rest.open(kernel_id, on=1 - first) as kernel:
             await kernel.until_state("dead", seconds=30)
         await culled(pair, kernel_id)
@@ -172,3 +172,25 @@ async def test_a_leader_that_is_cut_off_is_followed_by_another_and_its_own_kerne
                 assert cluster.document(used)["phase"] == "running"
             await culled(cluster, used)
     assert event["details"]["term"] >= 2
+
+
+async def test_a_kernel_that_is_used_on_a_replica_that_is_cut_off_is_not_culled(replica_set: ReplicaSet) -> None:
+    """That one is not dead yet: the kernel's timeout is over long before a lease is. It knows of the use, alone."""
+    leases = {"EG_LEASE_DURATION": "30", "EG_RENEW_DEADLINE": "20"}
+    settings = {**light_kernels.SETTINGS, **CULLING, **leases, "EG_CULL_IDLE_TIMEOUT": "3"}
+    with MongoProxy(replica_set.port) as proxy, Cluster(replica_set.uri, settings=settings) as cluster:
+        light_kernels.install(cluster)
+        cluster.start()
+        assert await leader(cluster) == 0
+        cluster.start(settings={"EG_MONGODB_URI": proxy.uri})
+        async with Rest(cluster.urls, cluster.token) as rest:
+            used, idle = await rest.start(on=1, name=LIGHT), await rest.start(on=0, name=LIGHT)
+            proxy.swallow()
+            written = cluster.document(used)["last_activity"]
+            await rest.run(used, "", on=1)
+            await eventually(lambda: " 0 culled, 2 due when" in cluster.replicas[0].log, "their timeout is over")
+            assert {cluster.document(each)["phase"] for each in (used, idle)} == {"running"}
+            proxy.pass_on()
+            await culled(cluster, idle)
+            await culled(cluster, used)
+            assert cluster.document(used)["last_activity"] > written

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from culling import vouching
 from culling.election import Term
 from culling.observation import Observation
-from culling.settling import Settling
+from culling.vouching import Vouching
 from persistence import flush, steps
 from persistence.documents import Act, KernelRecord, LeaseRecord, ReplicaState, Step
 from persistence.errors import StaleWrite
@@ -155,7 +156,7 @@ def expiry_by_wall_clock() -> Any:
 
 
 def culling_at_once() -> Any:
-    return patch.object(Settling, "settled", lambda self, replicas: True)
+    return patch.object(Vouching, "vouched", lambda self, kernel, beats: True)
 
 
 def used_during_an_outage(seed: int) -> None:
@@ -168,6 +169,23 @@ def used_during_an_outage(seed: int) -> None:
         w.use(kernel, w.replicas[1])
         w.passes(5.0)
         w.come_back()
+        w.passes(30.0)
+
+
+def culling_by_what_is_written() -> Any:
+    return patch.object(vouching, "BEATS", 0)
+
+
+def used_where_nobody_can_write(seed: int) -> None:
+    """A kernel is used on a replica that is cut off, for less than a lease, when its timeout comes to an end."""
+    with world(seed=seed) as w:
+        replica = w.followers[0]
+        kernel = w.start_kernel(w.followers[-1])
+        w.passes(TIMEOUT - 1.0)
+        w.cut(replica)
+        w.use(kernel, replica)
+        w.passes(8.0)
+        w.mend(replica)
         w.passes(30.0)
 
 
@@ -261,7 +279,7 @@ def a_connected_replica_is_held_for_dead(seed: int) -> None:
         w.connect(kernel, replica, 1)
         w.passes(TIMEOUT + 20)
         w.cut(replica)
-        w.passes(30.0)
+        w.passes(50.0)
         w.mend(replica)
         w.passes(30.0)
 
@@ -273,6 +291,7 @@ MUTANTS = (
     Mutant("deadline from the acknowledgement", deadline_from_the_acknowledgement, slow_renewal_then_cut_off, 6),
     Mutant("expiry by wall clock", expiry_by_wall_clock, nothing_happens),
     Mutant("culling at once after an outage", culling_at_once, used_during_an_outage, 8),
+    Mutant("culling by what is written alone", culling_by_what_is_written, used_where_nobody_can_write, 8),
     Mutant("deaths observed across an outage", deaths_across_an_outage, an_outage, 8),
     Mutant("restart that filters on the owner only", restart_by_owner_only, late_notice_of_an_old_death),
     Mutant("flush over a newer count", flush_over_a_newer_count, late_count_of_none),

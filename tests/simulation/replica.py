@@ -20,8 +20,8 @@ from culling.janitor import Janitor
 from culling.leader import Leader, may_lead
 from culling.membership import Membership
 from culling.policy import CullRules
-from culling.settling import Settling
 from culling.timings import MembershipTimings
+from culling.vouching import Vouching
 from persistence import clock, steps
 from persistence.clock import DatabaseClock
 from persistence.documents import KernelCandidate, KernelNotice, KernelRecord, Step
@@ -70,6 +70,7 @@ class Replica:
         slept: How long its machine was suspended: CLOCK_MONOTONIC stood still then.
         running: Cleared while its process is paused.
         faulted_at: When something went wrong with this replica alone.
+        named_at: When it has got its id.
     """
 
     def __init__(self, world: World, number: int) -> None:
@@ -80,7 +81,7 @@ class Replica:
         self.running = asyncio.Event()
         self.running.set()
         self.dead = self.cut = False
-        self.faulted_at = -1.0
+        self.faulted_at = self.named_at = -1.0
         self.term: Term | None = None
         self.owned: set[str] = set()
         self.pending: dict[str, tuple[datetime | None, float]] = {}
@@ -146,7 +147,7 @@ class Replica:
             self.run(duty)
 
     def _leader(self) -> Leader:
-        settling = Settling()
+        vouching = Vouching()
         election = Election(
             self.store,
             holder=lambda: self.membership.replica_id,
@@ -157,14 +158,14 @@ class Replica:
             boottime=self.boottime,
         )
         janitor = Janitor(self.store, self.membership, self, lost_host_timeout_seconds=86_400.0, log=LOG)
-        culler = Culler(self.store, self.membership, self, rules=RULES, settling=settling, log=LOG)
+        culler = Culler(self.store, self.membership, self, rules=RULES, vouching=vouching, log=LOG)
         leader = SimulatedLeader(
             election,
             self.membership,
             janitor,
             culler,
             cull_interval_seconds=RULES.interval_seconds,
-            settling=settling,
+            vouching=vouching,
             log=LOG,
             boottime=self.boottime,
         )
@@ -208,6 +209,7 @@ class Replica:
         self.pending.setdefault(kernel_id, (None, -1.0))
 
     def _new_identity(self) -> None:
+        self.named_at = self.world.loop.now
         self.owned.clear()
         self.unreported |= {kernel_id for kernel_id, (count, _) in self.counts.items() if count}
 

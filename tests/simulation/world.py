@@ -5,8 +5,8 @@ What is checked, at every write that arrives and after every step:
 - at most one replica leads at a time, and one a term;
 - once a term is used, no claim of an earlier one is accepted;
 - no kernel is culled of which activity was acknowledged within its timeout, nor one with an acknowledged WebSocket on a
-  replica that was not dead for that long, nor one of which a healthy replica knows better, kept from writing it by an
-  outage alone;
+  replica that was not dead for that long, nor one that was used, before its timeout was over or in an outage, on a
+  replica which is not dead, written or not;
 - no kernel is culled twice; no healthy replica is declared dead;
 - when faults stop, every kernel has a live owner, and every idle one is culled in time.
 """
@@ -268,9 +268,11 @@ class World:
                 self.violations.append(f"{kernel.kernel_id} is culled while a client is connected")
         for replica in self.live:
             _, seen_at = replica.pending.get(kernel.kernel_id, (None, -TIMEOUT))
+            dead = replica.membership.replica_id in self.deaths or seen_at < replica.named_at
+            in_time = not dead and seen_at < kernel.acknowledged + TIMEOUT
             in_an_outage = replica.faulted_at < seen_at < self.outage_ended
-            if in_an_outage and self.loop.now - seen_at < TIMEOUT:
-                self.violations.append(f"{kernel.kernel_id} is culled before what was seen in an outage is written")
+            if (in_time or in_an_outage) and self.loop.now - seen_at < TIMEOUT:
+                self.violations.append(f"{kernel.kernel_id} is culled before its use elsewhere is written")
 
     def settle(self) -> None:
         """Faults stop, clients go: every kernel gets a live owner, and every idle one is culled, in time."""

@@ -14,8 +14,8 @@ from culling.culler import Culled, Culler
 from culling.election import Election, Term
 from culling.membership import Membership
 from culling.policy import CullRules
-from culling.settling import Settling
 from culling.timings import MembershipTimings
+from culling.vouching import Vouching
 from persistence import steps
 from persistence.documents import Act, ConnectionCount, HostDoc, KernelCandidate, KernelRecord
 from persistence.errors import StaleWrite, StoreUnavailable
@@ -48,7 +48,7 @@ class World:
         self.store = store
         self.term = term
         self.stopper = Stopper()
-        self.settling = Settling()
+        self.vouching = Vouching()
         self.membership = Membership(store, url="http://x:1", host=HOST, version="1", timings=TIMINGS, log=LOG)
 
     @property
@@ -64,18 +64,23 @@ class World:
         await self.store.kernels.insert(record)
         return record
 
-    async def settle(self) -> None:
-        for _ in range(3):
-            await self.membership.beat_once(_nothing)
-            self.settling.settled(self.membership.replicas)
-
     async def cull(self, **rules: Any) -> Culled:
+        """Make a pass, let all beat twice, and make another."""
+        await self.make_pass(**rules)
+        await self.beat(2)
+        return await self.make_pass(**rules)
+
+    async def beat(self, times: int) -> None:
+        for _ in range(times):
+            await self.membership.beat_once(_nothing)
+
+    async def make_pass(self, **rules: Any) -> Culled:
         culler = Culler(
             self.store,
             self.membership,
             self.stopper,
             rules=CullRules(**{"idle_timeout_seconds": TIMEOUT, **rules}),
-            settling=self.settling,
+            vouching=self.vouching,
             log=LOG,
         )
         return await culler.cull(self.term)
@@ -97,7 +102,6 @@ async def world(database_name: str) -> AsyncIterator[World]:
         election = Election(store, holder=lambda: "me", timings=TIMINGS, log=LOG)
         made = World(store, await stack.enter_async_context(election.leadership()))
         await made.membership.register()
-        await made.settle()
         yield made
 
 
@@ -131,14 +135,29 @@ async def test_what_is_kept_is_counted_by_why(world: World) -> None:
     assert world.stopper.stopped == []
 
 
-async def test_before_all_have_beaten_twice_nothing_is_culled(world: World) -> None:
+async def test_before_all_have_beaten_twice_since_it_was_due_a_kernel_is_not_culled(world: World) -> None:
     await world.kernel()
-    world.settling.restart()
-    done = await world.cull()
-    assert not done.settled
-    assert world.stopper.stopped == []
-    await world.settle()
-    assert (await world.cull()).culled == 1
+    for _ in range(2):
+        assert str(await world.make_pass()).endswith("0 culled, 1 due when all replicas have beaten twice")
+        await world.beat(1)
+    assert (await world.make_pass()).culled == 1
+
+
+async def test_a_replica_that_does_not_beat_keeps_all_kernels_until_it_is_dead(world: World) -> None:
+    await world.kernel()
+    other = Membership(world.store, url="http://x:2", host=HOST, version="1", timings=TIMINGS, log=LOG)
+    await other.register()
+    assert (await world.cull()).waiting == 1
+    await world.store.replicas.declare_dead(other.replica_id, other.record.beat)
+    assert (await world.make_pass()).culled == 1
+
+
+async def test_what_was_written_meanwhile_counts_anew(world: World) -> None:
+    await world.kernel()
+    await world.make_pass()
+    await world.beat(2)
+    await world.store.kernels.flush(world.id, "f", [ActivityEntry(kernel_id="k1", generation=1, last_activity=NOW)])
+    assert (await world.make_pass()).waiting == 1
 
 
 async def test_without_the_right_to_lead_nothing_is_culled(world: World) -> None:
