@@ -73,8 +73,8 @@ class KernelTraits(HasTraits):
     max_concurrent_launches = Integer(
         min=1,
         config=True,
-        help="Number of starts that this replica works on at once; the rest wait in order. More of them than the "
-        "machine has processors make each slower without making the last one faster.",
+        help="Number of starts that this replica works on at once; the rest wait, fairly between users. More of "
+        "them than the machine has processors make each slower without making the last one faster.",
     ).tag(default_text="twice the processors, at least 4")
     answer_before_ready = Bool(
         False,

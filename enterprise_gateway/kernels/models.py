@@ -10,6 +10,7 @@ from persistence.documents import KernelListing, KernelRecord, connection_count
 from persistence.phases import Phase
 from persistence.steps import AUTORESTARTING
 
+WAITS = "It waits for its turn: other kernels are being started."
 # What is said of a kernel in a phase, whatever its last own word was. A running one speaks for itself.
 _STATE_IN_PHASE = {
     Phase.QUEUED.value: "starting",
@@ -32,16 +33,17 @@ def execution_state(phase: str, state: str) -> str:
 
 
 def kernel_model(kernel: KernelRecord | KernelListing, gone: Callable[[str], bool]) -> dict[str, Any]:
-    """Return the model that `/api/kernels` shows.
+    """Return the model that `/api/kernels` shows. One that waits for its launch says so as its `reason`.
 
     Args:
         kernel: What the database says.
         gone: Is this replica dead or unknown? Its connections don't count.
     """
-    return {
+    model = {
         "id": kernel.kernel_id,
         "name": kernel.kernel_name,
         "last_activity": timestamp(kernel.last_activity),
         "execution_state": execution_state(kernel.phase, kernel.execution_state),
         "connections": connection_count(kernel, {replica for replica in kernel.connections if gone(replica)}),
     }
+    return {**model, "reason": WAITS} if kernel.phase == Phase.QUEUED else model

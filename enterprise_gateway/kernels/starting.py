@@ -41,7 +41,7 @@ class StartActs:
         """
 
         async def body() -> Started:
-            async with self._parts.admission.admitted(deadline, work.stop):
+            async with self._parts.admission.admitted(record.username, deadline, work.stop):
                 launching = await self._begin(record, deadline)
                 return await self._startup.bring_up(launching, deadline=deadline, stop=work.stop)
 
@@ -78,7 +78,7 @@ class StartActs:
         async def body() -> Started:
             ready = await self._end_former(record, deadline, graceful=graceful, dead=dead)
             answered = clock.Deadline(seconds)
-            async with self._parts.admission.admitted(answered, work.stop):
+            async with self._parts.admission.admitted(record.username, answered, work.stop):
                 return await self._startup.bring_up(ready, deadline=answered, stop=work.stop)
 
         return await self._to_its_end(record, body, seconds)

@@ -108,6 +108,7 @@ class Starts:
                 if former is not None and former.live:
                     return await self._repeat(former, wanted)
                 self._check_reuse(former, wanted.request)
+                self._parts.admission.check(wanted.request.username, wanted.deadline)
                 await self._parts.managers.headroom.check_for_kernel()
                 record = await self._insert(wanted, former)
             except (DuplicateKey, ActLost):

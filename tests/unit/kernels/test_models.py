@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from enterprise_gateway.kernels.models import execution_state, kernel_model, timestamp
+from enterprise_gateway.kernels.models import WAITS, execution_state, kernel_model, timestamp
 from persistence.documents import ConnectionCount
 from tests.records import running_kernel
 
@@ -49,3 +49,9 @@ def test_connections_of_replicas_that_are_gone_do_not_count() -> None:
         connections={"r1": ConnectionCount(count=2, n=1), "dead": ConnectionCount(count=5, n=9)},
     )
     assert kernel_model(record, lambda replica: replica == "dead")["connections"] == 2
+
+
+def test_a_kernel_that_waits_for_its_launch_says_so() -> None:
+    waiting = kernel_model(running_kernel(phase="queued"), lambda _: False)
+    assert (waiting["execution_state"], waiting["reason"]) == ("starting", WAITS)
+    assert "reason" not in kernel_model(running_kernel(), lambda _: False)
