@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,8 @@ from culling.leader import Leader, may_lead
 from culling.membership import Membership
 from culling.policy import NEVER
 from culling.vouching import Vouching
-from enterprise_gateway import __version__, server
-from enterprise_gateway.authorization import UserPolicy, make_authorizer
+from enterprise_gateway import __version__, derived, server
+from enterprise_gateway.authorization import make_authorizer
 from enterprise_gateway.config.cull_rules import cull_rules
 from enterprise_gateway.config.environment import Environment
 from enterprise_gateway.config.settings import GatewayTraits
@@ -30,7 +28,6 @@ from enterprise_gateway.config.timings import membership_timings
 from enterprise_gateway.config.tls import peer_context
 from enterprise_gateway.handlers.auth import TokenAuth
 from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
-from enterprise_gateway.handlers.options import CorsOptions, HandlerOptions
 from enterprise_gateway.handlers.peers import PEER_ROUTES
 from enterprise_gateway.handlers.routes import make_application
 from enterprise_gateway.handlers.services import GatewayServices
@@ -43,7 +40,6 @@ from enterprise_gateway.kernels.flushing import Flusher
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
 from enterprise_gateway.kernels.managers import Managers
-from enterprise_gateway.kernels.models import timestamp
 from enterprise_gateway.kernels.noticing import Noticing
 from enterprise_gateway.kernels.openings import Openings
 from enterprise_gateway.kernels.ownership import Ownership
@@ -51,8 +47,6 @@ from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.reconnects import KernelReconnects
 from enterprise_gateway.kernels.restarts import Restarts
 from enterprise_gateway.kernels.service import KernelService
-from enterprise_gateway.kernels.settings import KernelSettings
-from enterprise_gateway.kernels.slots import Limits
 from enterprise_gateway.kernels.starting import StartActs
 from enterprise_gateway.kernels.starts import Starts
 from enterprise_gateway.kernels.startup import Startup
@@ -70,10 +64,9 @@ from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalSettings
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
 from enterprise_gateway.relay.buffer import BufferBudget
-from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.relay import Relay
 from enterprise_gateway.relay.sockets import relay_context
-from enterprise_gateway.replica import Health, Replica, Rhythm
+from enterprise_gateway.replica import Health, Replica
 from enterprise_gateway.sessions.service import SessionService
 from enterprise_gateway.sessions.tidying import SessionTidying
 from persistence.kernel_session_manager import KernelSessionManager
@@ -163,7 +156,7 @@ class Builder:
             ownership=ownership,
             chronicle=self._chronicle(membership),
             leader=self._leader(membership, undone, CulledStops(parts, StopActs(parts))),
-            rhythm=self._rhythm(),
+            rhythm=derived.rhythm(self._settings),
             log=self._log,
         )
         services = GatewayServices(
@@ -171,10 +164,10 @@ class Builder:
             sessions=SessionService(self._store, kernels, parts.background, self._log),
             specs=specs,
             health=Health(replica),
-            auth=TokenAuth(self._settings.auth_token, self._settings.admin_token, username=process_user()),
-            options=self._options(),
+            auth=TokenAuth(self._settings.auth_token, self._settings.admin_token, username=derived.process_user()),
+            options=derived.handler_options(self._settings, started=self._store.clock.latest_now()),
             authorizer=make_authorizer(cast(type[Any] | None, self._settings.authorizer_class), self._application),
-            users=self._users(),
+            users=derived.user_policy(self._settings),
             handovers=Handovers(parts.held, letters, openings.is_here),
         )
         application = make_application(services, extra=(CHANNELS_ROUTE, *PEER_ROUTES))
@@ -193,7 +186,7 @@ class Builder:
         )
 
     def _parts(self, membership: Membership) -> KernelParts:
-        settings = self._kernel_settings()
+        settings = derived.kernel_settings(self._settings, self._environment, embedded=self._store.embedded)
         managers = Managers(
             store=self._store,
             membership=membership,
@@ -226,7 +219,7 @@ class Builder:
             parts,
             hydrator,
             openings,
-            starts=Starts(parts, specs, self._users(), starting, takeover, stops),
+            starts=Starts(parts, specs, derived.user_policy(self._settings), starting, takeover, stops),
             restarts=Restarts(parts, starting, takeover),
             stops=stops,
         )
@@ -285,7 +278,7 @@ class Builder:
         )
 
     def _held_factory(self, flusher: Flusher, openings: Openings, peers: Peers) -> Callable[[str], HeldKernel]:
-        options = self._relay_options()
+        options = derived.relay_options(self._settings)
         budget = BufferBudget(self._settings.reconnect_total_bytes)
 
         def new_relay(held: HeldKernel) -> Relay:
@@ -315,88 +308,7 @@ class Builder:
             log=self._log,
         )
 
-    def _kernel_settings(self) -> KernelSettings:
-        settings = self._settings
-        mirror = settings.mirror_working_dirs
-        return KernelSettings(
-            limits=Limits(
-                in_total=settings.max_kernels,
-                per_user=None if settings.max_kernels_per_user < 0 else settings.max_kernels_per_user,
-            ),
-            launch_timeout_seconds=settings.kernel_launch_timeout,
-            autorestart=settings.autorestart,
-            restart_limit=settings.restart_limit,
-            shutdown_wait_seconds=settings.shutdown_wait_time,
-            max_concurrent_launches=settings.max_concurrent_launches,
-            answer_before_ready=settings.answer_before_ready,
-            client_envs=settings.client_envs,
-            inherited=self._environment.inherited(settings.inherited_envs),
-            home=process_home(),
-            mirror_working_dirs=self._store.embedded if mirror is None else mirror,
-            own_cull_timeout=settings.cull_own_timeout,
-        )
-
-    def _relay_options(self) -> RelayOptions:
-        settings = self._settings
-        return RelayOptions(
-            max_message_bytes=settings.max_message_bytes,
-            client_buffer_bytes=settings.client_buffer_bytes,
-            kernel_queue_bytes=settings.kernel_queue_bytes,
-            ping_interval_seconds=settings.ws_ping_interval,
-            reconnect_seconds=settings.reconnect_timeout,
-            reconnect_buffer_bytes=settings.reconnect_buffer_bytes,
-        )
-
-    def _options(self) -> HandlerOptions:
-        settings = self._settings
-        return HandlerOptions(
-            base_url=settings.base_url,
-            process_user=process_user(),
-            started=timestamp(self._store.clock.latest_now()),
-            version=__version__,
-            list_kernels=settings.list_kernels,
-            max_body_bytes=settings.max_body_bytes,
-            allowed_hosts=settings.local_hostnames,
-            cors=CorsOptions(
-                allow_origin=settings.allow_origin,
-                allow_methods=settings.allow_methods,
-                allow_headers=settings.allow_headers,
-                allow_credentials=settings.allow_credentials,
-                expose_headers=settings.expose_headers,
-                max_age=settings.max_age,
-            ),
-        )
-
-    def _users(self) -> UserPolicy:
-        return UserPolicy(
-            authorized_users=self._settings.authorized_users, unauthorized_users=self._settings.unauthorized_users
-        )
-
-    def _rhythm(self) -> Rhythm:
-        settings = self._settings
-        return Rhythm(
-            look_interval_seconds=settings.renew_interval,
-            flush_interval_seconds=settings.flush_interval,
-            drain_timeout_seconds=settings.drain_timeout,
-        )
-
 
 def reachable_url(settings: GatewayTraits, bound: server.Bound) -> str:
     """Return where others reach this replica: as it is configured, else by its address, or by its host's name."""
     return settings.advertised_url or bound.url(server.advertised_host(settings.ip), settings.base_url)
-
-
-def process_user() -> str:
-    """Return the name of the user whose process this is, or its number where it has no name."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def process_home() -> str:
-    """Return the home directory of the user whose process this is; `/` where there is none."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_dir
-    except KeyError:
-        return "/"
