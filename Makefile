@@ -4,6 +4,8 @@ VENV        ?= .venv
 CONSTRAINTS ?= constraints.txt
 ARGS        ?=
 PYTEST_ARGS ?=
+BENCH_ARGS  ?=
+PROFILE_ARGS ?=
 # How many test processes work side by side; 0 runs all tests in one.
 WORKERS     ?= 2
 MINUTES     ?= 60
@@ -15,7 +17,7 @@ DEV_STAMP   := $(VENV)/.installed-to-develop
 PACKAGING   := setup.py pyproject.toml $(CONSTRAINTS)
 INSTALL      = $(PIP) install --quiet $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: help run test soak model bench faults check format cluster docs dist clean
+.PHONY: help run test soak model bench profile faults check format cluster docs dist clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is to make
@@ -33,8 +35,11 @@ soak: $(DEV_STAMP) ## Let everything go wrong for MINUTES=60 under ten clients, 
 model: $(DEV_STAMP) ## Search long for what breaks a promise of culling, and for what each rule prevents
 	$(BIN)/python -m pytest -n 0 --soak tests/simulation/test_model.py $(PYTEST_ARGS)
 
-bench: $(DEV_STAMP) ## Measure what the leader's work costs the database at 10,000 kernels
-	$(BIN)/python -m benchmarks.culling
+bench: $(DEV_STAMP) ## Measure the gateway beside its peers (BENCH_ARGS="--only relay --rounds 3")
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+profile: $(DEV_STAMP) ## Show where a relayed message's microseconds go (PROFILE_ARGS="--only flood")
+	$(BIN)/python -m benchmarks.profile $(PROFILE_ARGS)
 
 faults: $(DEV_STAMP) ## Kill and pause a replica at every step of every act
 	$(BIN)/python -m pytest -n 0 --soak tests/cluster/test_faults.py $(PYTEST_ARGS)

@@ -1,1 +1,1 @@
-"""Measurements: run by hand, never by the tests."""
+"""Measurements: run by hand (`make bench`, `make profile`), never by the tests."""

@@ -8,7 +8,7 @@ from importlib.metadata import packages_distributions, requires
 
 from tests.meta.sources import PACKAGES, ROOT, files, imported_packages
 
-OWN = {*PACKAGES, "tests", "scripts"}
+OWN = {*PACKAGES, "tests", "scripts", "benchmarks"}
 # Imported where they are, and not needed where they are not: the drivers and the private mongod are extras.
 OPTIONAL = {"motor", "mongomock", "fiftyone"}
 
@@ -39,8 +39,8 @@ def test_what_the_packages_import_is_a_dependency() -> None:
     assert undeclared(imported(PACKAGES) - OPTIONAL, declared(extra=False)) == set()
 
 
-def test_what_the_tests_import_is_in_an_extra() -> None:
-    assert undeclared(imported(("tests",)), declared(extra=True)) == set()
+def test_what_tests_and_benchmarks_import_is_in_an_extra() -> None:
+    assert undeclared(imported(("tests", "benchmarks")), declared(extra=True)) == set()
 
 
 def test_every_dependency_has_a_tested_version() -> None:

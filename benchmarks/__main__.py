@@ -1,0 +1,65 @@
+"""`make bench`: measures our gateway beside its peers, and writes the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from benchmarks import machine
+from benchmarks.figures import relay
+from benchmarks.runner import measure
+from benchmarks.subjects.ours import Ours
+from benchmarks.subjects.peers import EnterpriseGateway, JupyterServer
+from benchmarks.subjects.straight import Straight
+from benchmarks.subjects.subject import Subject
+from benchmarks.table import Run, markdown
+
+RESULTS = Path(__file__).parent / "results"
+FIGURES = {figure.name: figure for figure in relay.FIGURES}
+SUBJECTS: dict[str, type[Subject]] = {
+    subject.name: subject for subject in (Ours, JupyterServer, EnterpriseGateway, Straight)
+}
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    asked = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    run = Run(machine.describe(), asked.subjects)
+    figures = [FIGURES[name] for name in asked.only]
+    try:
+        measure(run, figures, [SUBJECTS[name]() for name in asked.subjects], rounds=asked.rounds, say=_say)
+    finally:
+        _write(run)
+        print(markdown(run))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="which figures")
+    parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), help="of whom")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(1)  # so that what was started is ended
+
+
+def _write(run: Run) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "latest.md").write_text(markdown(run))
+    (RESULTS / "latest.json").write_text(json.dumps(asdict(run), indent=1))
+
+
+if __name__ == "__main__":
+    main()

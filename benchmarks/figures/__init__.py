@@ -1,0 +1,1 @@
+"""What is measured: one function each, which measures once, on one subject."""

@@ -1,0 +1,1 @@
+"""What is measured: our gateway, the peers, and a kernel without any gateway."""

@@ -1,0 +1,58 @@
+"""Our gateway: one replica as it is installed, on a mongod of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.subjects.subject import Gateway, Missing
+from enterprise_gateway.config.replica import ReplicaTraits
+from persistence.errors import ConfigurationError
+from persistence.kernel_session_manager import KernelSessionManager
+from persistence.mongod import check_mongod, find_mongod
+from tests.cluster.replicas import LEASES, Cluster
+from tests.replica_set import ReplicaSet
+
+
+class Ours:
+    """This project's gateway.
+
+    Args:
+        prefix: A command to run each replica under.
+    """
+
+    name = "ours"
+
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        self._prefix = prefix
+
+    @contextmanager
+    def run(self) -> Iterator[Gateway]:
+        """Start a mongod and one replica."""
+        with self.cluster() as cluster:
+            (replica,) = cluster.start(prefix=self._prefix)
+            yield Gateway(replica.url, replica.pid, cluster.token)
+
+    @contextmanager
+    def cluster(self) -> Iterator[Cluster]:
+        """A mongod, and replicas to be started on it."""
+        try:
+            mongod = find_mongod()
+            check_mongod(mongod)
+        except ConfigurationError as error:
+            raise Missing(str(error)) from error
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-") as folder,
+            ReplicaSet(mongod, Path(folder)) as server,
+            Cluster(server.uri, settings=_defaults()) as cluster,
+        ):
+            yield cluster
+
+
+def _defaults() -> dict[str, str]:
+    """Undo what the tests' clusters set otherwise: short leases, and a log of everything."""
+    traits = {**ReplicaTraits.class_traits(), "operation_timeout": KernelSessionManager.operation_timeout}
+    leases = {name: str(traits[name.removeprefix("EG_").lower()].default_value) for name in LEASES}
+    return {**leases, "EG_LOG_LEVEL": "INFO"}

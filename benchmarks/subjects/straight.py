@@ -1,0 +1,74 @@
+"""A kernel without a gateway: the limit that ZeroMQ and the kernel itself set."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jupyter_client.manager import KernelManager
+
+from benchmarks.clients.channels import Channels
+from benchmarks.clients.zeromq import ZeroMQChannels
+
+
+class Straight:
+    """Kernels that the benchmark starts itself, on Unix sockets as our gateway's."""
+
+    name = "zeromq"
+
+    @contextmanager
+    def run(self) -> Iterator[StraightKernels]:
+        """Nothing to start; kernels that are left are ended."""
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            running = StraightKernels(Path(folder))
+            try:
+                yield running
+            finally:
+                running.close()
+
+
+class StraightKernels:
+    """Kernels of the benchmark's own.
+
+    Args:
+        folder: Where their connection files and sockets go.
+    """
+
+    pid = None
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._managers: dict[str, KernelManager] = {}
+
+    def start_kernel(self) -> str:
+        """Start a kernel and return its id."""
+        name = str(len(self._managers))
+        manager = KernelManager(
+            kernel_name="python3",
+            transport="ipc",
+            ip=str(self._folder / name),
+            connection_file=str(self._folder / f"{name}.json"),
+        )
+        manager.start_kernel()
+        self._managers[name] = manager
+        return name
+
+    def end_kernel(self, kernel_id: str) -> None:
+        """End a kernel."""
+        self._managers.pop(kernel_id).shutdown_kernel()
+
+    def open(self, kernel_id: str) -> Channels:
+        """Connect to its channels once it listens."""
+        manager = self._managers[kernel_id]
+        client = manager.blocking_client()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        client.stop_channels()
+        return ZeroMQChannels(dict(manager.get_connection_info()), manager.session)
+
+    def close(self) -> None:
+        """End all that are left."""
+        for kernel_id in list(self._managers):
+            self.end_kernel(kernel_id)

@@ -1,0 +1,110 @@
+"""What every subject can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from benchmarks.clients.channels import Channels, Request
+from benchmarks.clients.rest import Rest
+from benchmarks.clients.websocket import WebSocketChannels
+
+
+class Missing(Exception):
+    """A subject can't be had on this machine; the message says why."""
+
+
+class Running(Protocol):
+    """A subject that runs."""
+
+    @property
+    def pid(self) -> int | None:
+        """Whose cost is counted; None where nothing is between the client and the kernel."""
+        ...
+
+    def start_kernel(self) -> str:
+        """Start a kernel and return its id."""
+        ...
+
+    def end_kernel(self, kernel_id: str) -> None:
+        """End a kernel."""
+        ...
+
+    def open(self, kernel_id: str) -> Channels:
+        """Connect to a kernel's channels."""
+        ...
+
+
+class Subject(Protocol):
+    """One that is measured; it does not run yet.
+
+    Attributes:
+        name: What the table calls it.
+    """
+
+    name: str
+
+    def run(self) -> AbstractContextManager[Running]:
+        """Start it, and end it with the context.
+
+        Raises:
+            Missing: It can't be had.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A server of Jupyter's kernel API that runs.
+
+    Attributes:
+        url: Where it listens.
+        pid: Its process.
+        token: What it asks clients for.
+        kernel_env: What it wants to be told with each start.
+    """
+
+    url: str
+    pid: int
+    token: str
+    kernel_env: Mapping[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def rest(self) -> Iterator[Rest]:
+        """Connect to its REST API."""
+        client = Rest(self.url, self.token)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def start_kernel(self) -> str:
+        """Start a kernel and return its id."""
+        with self.rest() as rest:
+            return str(rest.request("POST", "/api/kernels", {"name": "python3", "env": dict(self.kernel_env)})["id"])
+
+    def end_kernel(self, kernel_id: str) -> None:
+        """End a kernel."""
+        with self.rest() as rest:
+            rest.request("DELETE", f"/api/kernels/{kernel_id}")
+
+    def open(self, kernel_id: str) -> Channels:
+        """Connect to a kernel's channels."""
+        return WebSocketChannels(self.url, kernel_id, self.token)
+
+
+@contextmanager
+def warm_kernel(subject: Running) -> Iterator[Channels]:
+    """Start a kernel, connect to it, and have it run a first cell."""
+    kernel_id = subject.start_kernel()
+    try:
+        channels = subject.open(kernel_id)
+        try:
+            Request(channels, "pass").finish()
+            yield channels
+        finally:
+            channels.close()
+    finally:
+        subject.end_kernel(kernel_id)
