@@ -136,7 +136,8 @@ class WebSocketSink:
         if connection is None or connection.stream is None or connection.is_closing():
             return False
         try:
-            written = connection.stream.write(server_frames(frames))
+            for piece in server_frames(frames):
+                written = connection.stream.write(piece)
         except StreamClosedError:
             return False
         written.add_done_callback(lambda future: _if_well(future, sent))

@@ -17,6 +17,7 @@ from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol
 
 from enterprise_gateway.relay.interfaces import Frame
+from enterprise_gateway.relay.pieces import gathered
 
 V1_SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 PARTS = 4  # header, parent header, metadata, content
@@ -72,7 +73,7 @@ class V1Framing:
         count = len(parts) + 2
         offsets = accumulate(map(len, (name, *parts)), initial=8 * (count + 1))
         head = struct.pack(f"<{count + 1}Q", count, *offsets)
-        return Frame(b"".join((head, name, *parts)), binary=True)
+        return _binary((head, name, *parts))
 
     def decode(self, message: str | bytes) -> ClientMessage:
         """Read a client's frame; only its header is parsed."""
@@ -91,7 +92,7 @@ class LegacyFraming:
     def encode(self, channel: str, parts: Sequence[bytes]) -> Frame:
         """Splice the JSON parts into one object; only the header is parsed."""
         if len(parts) > PARTS:
-            return Frame(_pack_buffers([_json_object(channel, parts), *parts[PARTS:]]), binary=True)
+            return _binary(_pack_buffers([_json_object(channel, parts), *parts[PARTS:]]))
         return Frame(valid_utf8(_json_object(channel, parts)), binary=False)
 
     def decode(self, message: str | bytes) -> ClientMessage:
@@ -218,9 +219,14 @@ def _json_object(channel: str, parts: Sequence[bytes]) -> bytes:
     return b"{%b}" % b", ".join([b'"%b": %b' % field for field in spliced])
 
 
-def _pack_buffers(pieces: list[bytes]) -> bytes:
+def _binary(pieces: Sequence[bytes]) -> Frame:
+    payload, *rest = gathered(pieces)
+    return Frame(payload, binary=True, rest=rest)
+
+
+def _pack_buffers(pieces: list[bytes]) -> list[bytes]:
     offsets = accumulate(map(len, pieces[:-1]), initial=4 * (len(pieces) + 1))
-    return b"".join((struct.pack(f"!{len(pieces) + 1}I", len(pieces), *offsets), *pieces))
+    return [struct.pack(f"!{len(pieces) + 1}I", len(pieces), *offsets), *pieces]
 
 
 def _unpack_buffers(message: bytes) -> tuple[bytes, list[bytes]]:

@@ -8,10 +8,27 @@ from typing import NamedTuple, Protocol
 
 
 class Frame(NamedTuple):
-    """One WebSocket message. A text frame's payload is valid UTF-8."""
+    """One WebSocket message. A text frame's payload is valid UTF-8.
+
+    Attributes:
+        payload: All of it, or what comes before `rest`.
+        binary: Is it a binary message?
+        rest: What follows, in pieces: large ones are passed on as they are.
+    """
 
     payload: bytes
     binary: bool
+    rest: Sequence[bytes] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole message."""
+        return len(self.payload) + sum(map(len, self.rest))
+
+    @property
+    def whole(self) -> bytes:
+        """The message in one piece, which copies it."""
+        return b"".join((self.payload, *self.rest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

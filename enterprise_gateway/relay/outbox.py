@@ -110,7 +110,7 @@ class Outbox:
 
     def _append(self, message: Outgoing) -> None:
         self._waiting.append(message)
-        self._waiting_bytes += len(message.frame(self._framing).payload)
+        self._waiting_bytes += message.frame(self._framing).size
 
     def _say(self, text: str, parent: bytes) -> None:
         self._append(Outgoing("iopub", messages.stderr(text, parent=parent)))

@@ -6,15 +6,16 @@ import struct
 from collections.abc import Iterable
 
 from enterprise_gateway.relay.interfaces import Frame
+from enterprise_gateway.relay.pieces import gathered
 
 FINAL_TEXT, FINAL_BINARY = 0x81, 0x82
 CONTROL_PAYLOAD = 125  # bytes, at most
 SHORT, MEDIUM = 126, 0x1_0000
 
 
-def server_frames(frames: Iterable[Frame]) -> bytes:
-    """Return what goes over the network for these messages, each whole in one unmasked frame."""
-    return b"".join(piece for frame in frames for piece in (_head(frame), frame.payload))
+def server_frames(frames: Iterable[Frame]) -> list[bytes]:
+    """Return what goes over the network for these messages, each whole in one unmasked frame, in as few writes."""
+    return gathered([piece for frame in frames for piece in (_head(frame), frame.payload, *frame.rest)])
 
 
 def close_reason(text: str) -> str:
@@ -24,7 +25,7 @@ def close_reason(text: str) -> str:
 
 def _head(frame: Frame) -> bytes:
     first = FINAL_BINARY if frame.binary else FINAL_TEXT
-    length = len(frame.payload)
+    length = frame.size
     if length < SHORT:
         return struct.pack("!BB", first, length)
     if length < MEDIUM:

@@ -84,9 +84,9 @@ class FakeSink:
 def read_frame(frame: Frame) -> Message:
     """Read a frame of v1 (binary) or of the legacy framing (text)."""
     if not frame.binary:
-        message: Message = json.loads(frame.payload)
+        message: Message = json.loads(frame.whole)
         return message
-    channel, parts = deserialize_msg_from_ws_v1(frame.payload)
+    channel, parts = deserialize_msg_from_ws_v1(frame.whole)
     names = ("header", "parent_header", "metadata", "content")
     fields = {name: json.loads(part) for name, part in zip(names, parts[:4], strict=True)}
     return {**fields, "buffers": parts[4:], "channel": channel}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 
 import pytest
@@ -40,23 +40,27 @@ def connected(said: bytes) -> Iterator[tuple[WebSocketChannels, bytearray]]:
             thread.join()
 
 
+def on_the_wire(frames: Iterable[Frame]) -> bytes:
+    return b"".join(server_frames(frames))
+
+
 @pytest.mark.parametrize("size", [0, 5, 125, 126, 65_535, 65_536, 3 * BUFFER_BYTES])
 def test_a_message_of_any_size_is_counted_whole_and_its_head_kept(size: int) -> None:
     payload = bytes(range(256)) * (size // 256 + 1)
     frames = [Frame(payload[:size], binary=True), Frame(b"next", binary=False)]
-    with connected(HELLO + server_frames(frames)) as (channels, _):
+    with connected(HELLO + on_the_wire(frames)) as (channels, _):
         assert channels.receive(10) == (payload[: min(size, HEAD_BYTES)], size)
         assert channels.receive(10) == (b"next", 4)
 
 
 def test_many_messages_are_read_across_the_end_of_the_buffer() -> None:
     payloads = [bytes([number % 256]) * 1_500 for number in range(2_000)]
-    with connected(HELLO + server_frames(Frame(one, binary=True) for one in payloads)) as (channels, _):
+    with connected(HELLO + on_the_wire(Frame(one, binary=True) for one in payloads)) as (channels, _):
         assert [channels.receive(10).head for _ in payloads] == payloads
 
 
 def test_a_ping_is_answered_and_is_no_message() -> None:
-    with connected(HELLO + PING + server_frames([Frame(b"text", binary=False)])) as (channels, told):
+    with connected(HELLO + PING + on_the_wire([Frame(b"text", binary=False)])) as (channels, told):
         assert channels.receive(10).head == b"text"
     assert b"\x8a\x81\0\0\0\0!" in told
 
