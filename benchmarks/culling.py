@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import statistics
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -13,18 +14,27 @@ from typing import Any
 
 import pymongo
 
+from culling.culler import Culler
+from culling.election import Election
+from culling.janitor import Janitor
+from culling.membership import Membership, MembershipTimings
+from culling.policy import CullRules
+from culling.vouching import Vouching
 from persistence import clock
-from persistence.documents import KernelRecord
+from persistence.documents import EventRecord, KernelCandidate, KernelNotice, KernelRecord
 from persistence.driver import open_database
 from persistence.indexes import ensure_indexes
+from persistence.kernel_session_manager import KernelSessionManager
 from persistence.kernels import ActivityEntry, KernelStore
 from tests import requirements
-from tests.records import NOW, ended_kernel, running_kernel
+from tests.records import HOST, NOW, ended_kernel, replica, running_kernel
 from tests.replica_set import ReplicaSet
 
 KERNELS = 10_000
 REPLICAS = [f"r{n}" for n in range(10)]
-SIXTY_YEARS = 60 * 365 * 86_400
+DAYS = 60 * 365
+KEY = "A" * 43 + "="
+LOG = logging.getLogger("bench")
 AN_HOUR = timedelta(hours=1)
 TIMES = 10
 
@@ -53,7 +63,7 @@ async def measure(what: str, work: Callable[[], Awaitable[object]]) -> None:
 async def run(uri: str) -> None:
     """Measure all."""
     database = await open_database(uri, "bench", operation_timeout_seconds=30.0)
-    await ensure_indexes(database, history_seconds=SIXTY_YEARS)
+    await ensure_indexes(database, history_seconds=DAYS * 86_400)
     with pymongo.MongoClient[dict[str, Any]](uri) as client:
         client["bench"]["kernels"].insert_many(records())
     kernels = KernelStore(database)
@@ -67,6 +77,49 @@ async def run(uri: str) -> None:
     await measure("takeover of the lead: outdating all reads", kernels.outdate_reads)
     await measure("a replica's flush of 1,000 kernels", lambda: kernels.flush("r1", str(next(flushes)), entries))
     await database.close()
+    await passes(uri)
+
+
+async def passes(uri: str) -> None:
+    """Measure whole passes of a leader, in which nothing is culled: it would be another number of kernels each time."""
+    store = KernelSessionManager(
+        mongodb_uri=uri, database_name="bench", sealing_keys=[KEY], operation_timeout=30.0, history_days=DAYS
+    )
+    await store.open()
+    timings = MembershipTimings(
+        operation_timeout_seconds=30.0, renew_deadline_seconds=40.0, lease_duration_seconds=60.0
+    )
+    membership = Membership(store, url="http://x:1", host=HOST, version="1", timings=timings, log=LOG)
+    await membership.register()
+    for name in REPLICAS:
+        await store.replicas.register(replica(name))
+    told: list[EventRecord] = []
+    janitor = Janitor(store, membership, Idle(), lost_host_timeout_seconds=86_400.0, tell=told.append, log=LOG)
+    async with Election(store, holder=lambda: "me", timings=timings, log=LOG).leadership() as term:
+        for what, idle in (("100 kernels are due", AN_HOUR), ("all 10,000 are", -AN_HOUR)):
+            timeout = store.clock.earliest_now() - NOW + idle
+            rules = CullRules(idle_timeout_seconds=timeout.total_seconds())
+            culler = Culler(store, membership, Idle(), rules=rules, tell=told.append, vouching=Vouching(), log=LOG)
+            print(await culler.cull(term))
+            await measure(f"culler: a whole pass ({what})", lambda culler=culler: culler.cull(term))  # type: ignore[misc]
+        await measure("janitor: a whole pass (nothing to do)", lambda: janitor.tidy(term))
+    await store.close()
+
+
+class Idle:
+    """Has nothing to end and nothing to finish."""
+
+    def reaches(self, kernel: KernelCandidate) -> bool:
+        """Say that this replica can end it."""
+        return True
+
+    def stop_soon(self, claimed: KernelRecord) -> None:
+        """End nothing."""
+        return None
+
+    async def met(self, notice: KernelNotice) -> None:
+        """Finish nothing."""
+        return None
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Turns this replica's steps on kernels into events: who started, adopted, restarted and ended what, and why.
 
 What is to be told waits in memory until the database has it, however long that is away; a replica that is killed takes
-along what it has not told. Culls and deaths of replicas are told by whoever decides them.
+along what it has not told. Culls and deaths of replicas are handed in by whoever decides them.
 """
 
 from __future__ import annotations
@@ -54,8 +54,12 @@ class Chronicle:
         """A step was made; `after` is the record as it has left it."""
         kind = _KINDS.get(step.name)
         if kind is not None:
-            self._waiting.append(self._event(kind, after))
-            self._some.set()
+            self.add(self._event(kind, after))
+
+    def add(self, event: EventRecord) -> None:
+        """Tell of this, too."""
+        self._waiting.append(event)
+        self._some.set()
 
     async def tell_for_ever(self) -> None:
         """Write what is to be told, as soon as it can be."""

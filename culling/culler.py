@@ -10,7 +10,7 @@ an event. It ends the kernel all the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from logging import Logger, LoggerAdapter
@@ -75,6 +75,7 @@ class Culler:
         membership: Of the leader.
         stopper: Ends kernels.
         rules: Which are culled.
+        tell: Takes what has happened, and tells it as soon as that can be told.
         vouching: Says when everybody has had the time to write what he saw of a kernel.
         log: Told of each kernel that is culled.
     """
@@ -86,6 +87,7 @@ class Culler:
         stopper: KernelStopper,
         *,
         rules: CullRules,
+        tell: Callable[[EventRecord], None],
         vouching: Vouching,
         log: Logger | LoggerAdapter[Any],
     ) -> None:
@@ -93,6 +95,7 @@ class Culler:
         self._membership = membership
         self._stopper = stopper
         self._rules = rules
+        self._tell = tell
         self._vouching = vouching
         self._log = log
 
@@ -163,7 +166,7 @@ class Culler:
         self._log.info("Kernel %s of %s is %s", kernel.kernel_id, kernel.username, verdict.reason)
         if claimed.act is not None:
             self._stopper.stop_soon(claimed)
-        await self._tell(kernel, verdict, term)
+        self._tell(self._event(kernel, verdict, term))
         return True
 
     async def _claim(self, kernel: KernelCandidate, verdict: Verdict) -> KernelRecord | None:
@@ -187,18 +190,16 @@ class Culler:
         mine = found is not None and found.act is not None and act is not None and found.act.id == act.id
         return found if mine else None
 
-    async def _tell(self, kernel: KernelCandidate, verdict: Verdict, term: Term) -> None:
-        await self._store.events.tell(
-            EventRecord(
-                event_id=f"{kernel.kernel_id} {kernel.generation} {EventKind.CULLED.value}",
-                kind=EventKind.CULLED.value,
-                at=self._store.clock.latest_now(),
-                replica=self._membership.replica_id,
-                kernel_id=kernel.kernel_id,
-                username=kernel.username,
-                reason=verdict.reason,
-                details={"idle_seconds": round(verdict.idle_seconds, 3), "term": term.number},
-            )
+    def _event(self, kernel: KernelCandidate, verdict: Verdict, term: Term) -> EventRecord:
+        return EventRecord(
+            event_id=f"{kernel.kernel_id} {kernel.generation} {EventKind.CULLED.value}",
+            kind=EventKind.CULLED.value,
+            at=self._store.clock.latest_now(),
+            replica=self._membership.replica_id,
+            kernel_id=kernel.kernel_id,
+            username=kernel.username,
+            reason=verdict.reason,
+            details={"idle_seconds": round(verdict.idle_seconds, 3), "term": term.number},
         )
 
 

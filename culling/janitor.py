@@ -9,7 +9,7 @@ it before `lost_host_timeout`. Not guaranteed: that a kernel whose host has no l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from logging import Logger, LoggerAdapter
@@ -65,6 +65,7 @@ class Janitor:
         membership: Of the leader; who lives is what it has seen.
         finisher: Finishes acts.
         lost_host_timeout_seconds: How long a host may be without a live replica before its kernels' records are ended.
+        tell: Takes what has happened, and tells it as soon as that can be told.
         log: Told of each death and of each kernel that changes hands.
     """
 
@@ -75,12 +76,14 @@ class Janitor:
         finisher: ActFinisher,
         *,
         lost_host_timeout_seconds: float,
+        tell: Callable[[EventRecord], None],
         log: Logger | LoggerAdapter[Any],
     ) -> None:
         self._store = store
         self._membership = membership
         self._finisher = finisher
         self._lost_host_timeout = timedelta(seconds=lost_host_timeout_seconds)
+        self._tell = tell
         self._log = log
 
     async def tidy(self, term: Term) -> Tidied:
@@ -111,7 +114,7 @@ class Janitor:
             suspected = record.state != ReplicaState.DEAD and self._membership.live(record.replica_id) is False
             if suspected and not term.over and await self._declare_dead(record):
                 done.dead += 1
-                await self._tell_death(record, term)
+                self._tell(self._death(record, term))
         if done.dead > before:
             await self._membership.look()
         return done.dead > before
@@ -124,16 +127,14 @@ class Janitor:
         self._log.warning("Replica %s at %s is declared dead", record.replica_id, record.url)
         return True
 
-    async def _tell_death(self, record: ReplicaRecord, term: Term) -> None:
-        await self._store.events.tell(
-            EventRecord(
-                event_id=f"{record.replica_id} {EventKind.REPLICA_DEAD.value}",
-                kind=EventKind.REPLICA_DEAD.value,
-                at=self._store.clock.latest_now(),
-                replica=self._membership.replica_id,
-                reason="no beat was seen for a lease",
-                details={"dead": record.replica_id, "url": record.url, "term": term.number},
-            )
+    def _death(self, record: ReplicaRecord, term: Term) -> EventRecord:
+        return EventRecord(
+            event_id=f"{record.replica_id} {EventKind.REPLICA_DEAD.value}",
+            kind=EventKind.REPLICA_DEAD.value,
+            at=self._store.clock.latest_now(),
+            replica=self._membership.replica_id,
+            reason="no beat was seen for a lease",
+            details={"dead": record.replica_id, "url": record.url, "term": term.number},
         )
 
     async def _clear(self, term: Term) -> None:

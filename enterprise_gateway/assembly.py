@@ -69,6 +69,7 @@ from enterprise_gateway.relay.sockets import relay_context
 from enterprise_gateway.replica import Health, Replica
 from enterprise_gateway.sessions.service import SessionService
 from enterprise_gateway.sessions.tidying import SessionTidying
+from persistence.documents import EventRecord
 from persistence.kernel_session_manager import KernelSessionManager
 
 # A look at all processes of the user costs more than a query, and what it finds is no hurry.
@@ -139,6 +140,7 @@ class Builder:
         hydrator = Hydrator(parts, ownership, self._held_factory(flusher, openings, self._peers(membership, letters)))
         kernels, specs, takeover = self._services(parts, ownership, hydrator, openings)
         undone = Undone(parts, takeover, self._host)
+        chronicle = self._chronicle(membership)
         replica = Replica(
             store=self._store,
             membership=membership,
@@ -154,8 +156,8 @@ class Builder:
                 shutdown=kernels.shutdown,
             ),
             ownership=ownership,
-            chronicle=self._chronicle(membership),
-            leader=self._leader(membership, undone, CulledStops(parts, StopActs(parts))),
+            chronicle=chronicle,
+            leader=self._leader(membership, undone, CulledStops(parts, StopActs(parts)), tell=chronicle.add),
             rhythm=derived.rhythm(self._settings),
             log=self._log,
         )
@@ -230,7 +232,9 @@ class Builder:
         self._store.kernels.on_step(chronicle.made)
         return chronicle
 
-    def _leader(self, membership: Membership, undone: Undone, stops: CulledStops) -> Leader:
+    def _leader(
+        self, membership: Membership, undone: Undone, stops: CulledStops, *, tell: Callable[[EventRecord], None]
+    ) -> Leader:
         rules, vouching = cull_rules(self._settings), Vouching()
         election = Election(
             self._store,
@@ -244,9 +248,10 @@ class Builder:
             membership,
             undone,
             lost_host_timeout_seconds=self._settings.lost_host_timeout,
+            tell=tell,
             log=self._log,
         )
-        culler = Culler(self._store, membership, stops, rules=rules, vouching=vouching, log=self._log)
+        culler = Culler(self._store, membership, stops, rules=rules, tell=tell, vouching=vouching, log=self._log)
         culls = rules.shortest_timeout_seconds is not None or rules.max_lifetime_seconds > NEVER
         leader = Leader(
             election,

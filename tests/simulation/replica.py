@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from culling.chronicle import Chronicle
 from culling.culler import Culler
 from culling.election import Election, Term
 from culling.janitor import Janitor
@@ -148,6 +149,8 @@ class Replica:
 
     def _leader(self) -> Leader:
         vouching = Vouching()
+        chronicle = Chronicle(self.store, replica_id=lambda: self.membership.replica_id, log=LOG)
+        self.run(chronicle.tell_for_ever())
         election = Election(
             self.store,
             holder=lambda: self.membership.replica_id,
@@ -157,8 +160,10 @@ class Replica:
             monotonic=self.monotonic,
             boottime=self.boottime,
         )
-        janitor = Janitor(self.store, self.membership, self, lost_host_timeout_seconds=86_400.0, log=LOG)
-        culler = Culler(self.store, self.membership, self, rules=RULES, vouching=vouching, log=LOG)
+        janitor = Janitor(
+            self.store, self.membership, self, lost_host_timeout_seconds=86_400.0, tell=chronicle.add, log=LOG
+        )
+        culler = Culler(self.store, self.membership, self, rules=RULES, tell=chronicle.add, vouching=vouching, log=LOG)
         leader = SimulatedLeader(
             election,
             self.membership,

@@ -66,6 +66,15 @@ async def test_what_is_told_of_twice_is_there_once(store: KernelSessionManager, 
     assert len(await store.events.newest("k1")) == 1
 
 
+async def test_what_others_hand_in_is_told_too(store: KernelSessionManager, chronicle: Chronicle) -> None:
+    event = EventRecord(
+        event_id="k1 1 culled", kind="culled", at=store.clock.latest_now(), replica="me", kernel_id="k1", reason="idle"
+    )
+    chronicle.add(event)
+    await chronicle.tell()
+    assert await kinds(store) == {"culled"}
+
+
 async def test_what_can_not_be_told_waits_for_the_database(store: KernelSessionManager, chronicle: Chronicle) -> None:
     await store.kernels.apply(steps.adopt(running_kernel(), replica="r2", now=NOW))
     with away(store.database), pytest.raises(StoreUnavailable):

@@ -17,7 +17,7 @@ from culling.policy import CullRules
 from culling.timings import MembershipTimings
 from culling.vouching import Vouching
 from persistence import steps
-from persistence.documents import Act, ConnectionCount, HostDoc, KernelCandidate, KernelRecord
+from persistence.documents import Act, ConnectionCount, EventRecord, HostDoc, KernelCandidate, KernelRecord
 from persistence.errors import StaleWrite, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.kernels import ActivityEntry
@@ -49,6 +49,7 @@ class World:
         self.term = term
         self.stopper = Stopper()
         self.vouching = Vouching()
+        self.told: list[EventRecord] = []
         self.membership = Membership(store, url="http://x:1", host=HOST, version="1", timings=TIMINGS, log=LOG)
 
     @property
@@ -80,6 +81,7 @@ class World:
             self.membership,
             self.stopper,
             rules=CullRules(**{"idle_timeout_seconds": TIMEOUT, **rules}),
+            tell=self.told.append,
             vouching=self.vouching,
             log=LOG,
         )
@@ -119,7 +121,7 @@ async def test_an_idle_kernel_is_claimed_and_ended(world: World) -> None:
 async def test_it_is_told_why_when_and_by_whom(world: World) -> None:
     await world.kernel()
     await world.cull()
-    (event,) = await world.store.events.newest()
+    (event,) = world.told
     assert (event.kind, event.kernel_id, event.username, event.replica) == ("culled", "k1", "ann", world.id)
     assert event.details["term"] == 1
     assert event.details["idle_seconds"] >= TIMEOUT + 60

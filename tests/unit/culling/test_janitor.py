@@ -15,7 +15,16 @@ from culling.election import Election, Term
 from culling.janitor import Janitor, Tidied
 from culling.membership import Membership
 from culling.timings import MembershipTimings
-from persistence.documents import Act, ConnectionCount, HostDoc, KernelNotice, KernelRecord, ReplicaRecord, ReplicaState
+from persistence.documents import (
+    Act,
+    ConnectionCount,
+    EventRecord,
+    HostDoc,
+    KernelNotice,
+    KernelRecord,
+    ReplicaRecord,
+    ReplicaState,
+)
 from persistence.errors import StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.testing import away, mock_store
@@ -49,8 +58,14 @@ class World:
         self.membership = Membership(
             store, url="http://x:1", host=HOST, version="1", timings=TIMINGS, log=LOG, monotonic=lambda: self.now
         )
+        self.told: list[EventRecord] = []
         self.janitor = Janitor(
-            store, self.membership, self.finisher, lost_host_timeout_seconds=LOST_HOST_SECONDS, log=LOG
+            store,
+            self.membership,
+            self.finisher,
+            lost_host_timeout_seconds=LOST_HOST_SECONDS,
+            tell=self.told.append,
+            log=LOG,
         )
 
     async def other(self, replica_id: str, host: HostDoc = HOST) -> None:
@@ -122,7 +137,7 @@ async def test_who_was_seen_unchanged_for_a_lease_is_declared_dead_and_that_is_t
     await world.passes(3)
     assert (await world.tidy()).dead == 1
     assert await world.state("r1") == ReplicaState.DEAD
-    (event,) = await world.store.events.newest()
+    (event,) = world.told
     assert (event.kind, event.details["dead"]) == ("replica dead", "r1")
 
 
