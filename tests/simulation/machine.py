@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.simulation.network import Fault
+from tests.simulation.network import NONE, Fault
 from tests.simulation.replica import Replica
 from tests.simulation.world import TIMEOUT, Kernel, World, world
 
@@ -23,19 +23,14 @@ FAULTS = st.one_of(
 )
 
 
-class Deployment(RuleBasedStateMachine):
-    """What may happen to a deployment."""
+class Disturbed(RuleBasedStateMachine):
+    """What may happen to any deployment."""
+
+    world: World
 
     def __init__(self) -> None:
         super().__init__()
         self._stack = ExitStack()
-        self.world: World
-
-    @initialize(seed=st.integers(0, 10_000), replicas=st.integers(1, 3))
-    def begin(self, seed: int, replicas: int) -> None:
-        self.world = self._stack.enter_context(world(replicas, seed))
-        self.start_kernel(0)
-        assert self.world.kernels, "a search without kernels finds nothing"
 
     def teardown(self) -> None:
         try:
@@ -52,6 +47,14 @@ class Deployment(RuleBasedStateMachine):
         living = self.world.living_kernels
         return living[which % len(living)] if living else None
 
+    def _to(self, who: int, what: Any) -> None:
+        replica = self._replica(who)
+        if replica is not None:
+            what(replica)
+
+    def _healthy(self, replica: Replica) -> bool:
+        return replica.running.is_set() and not replica.cut and replica.store.available and replica.store.clock.set
+
     # Time
 
     @rule(seconds=st.floats(0.1, 12.0))
@@ -65,49 +68,6 @@ class Deployment(RuleBasedStateMachine):
     @rule()
     def almost_a_timeout_passes(self) -> None:
         self.world.passes(TIMEOUT - 8.0)
-
-    @rule(more=st.floats(-1.0, 12.0))
-    def a_kernel_is_almost_due(self, more: float) -> None:
-        """So that what comes next comes about when it is culled."""
-        kernel = self._kernel(0)
-        if kernel is not None:
-            due = kernel.acknowledged + TIMEOUT
-            self.world.passes(max(0.1, due + more - self.world.loop.now))
-
-    # Kernels and clients
-
-    @precondition(lambda self: len(self.world.kernels) < MOST_KERNELS and not self.world.away)
-    @rule(who=WHO)
-    def start_kernel(self, who: int) -> None:
-        replica = self._replica(who)
-        if replica is not None and self._healthy(replica):
-            self.world.start_kernel(replica)
-
-    def _healthy(self, replica: Replica) -> bool:
-        return replica.running.is_set() and not replica.cut and replica.store.available and replica.store.clock.set
-
-    @rule(which=WHO, who=WHO)
-    def use(self, which: int, who: int) -> None:
-        kernel, replica = self._kernel(which), self._replica(who)
-        if kernel is not None and replica is not None:
-            self.world.use(kernel, replica)
-
-    @rule(who=WHO)
-    def use_and_have_it_written(self, who: int) -> None:
-        self.use(0, who)
-        self.world.passes(6.0)
-
-    @rule(which=WHO, state=st.sampled_from(["busy", "idle"]))
-    def work(self, which: int, state: str) -> None:
-        kernel = self._kernel(which)
-        if kernel is not None:
-            self.world.work(kernel, state)
-
-    @rule(which=WHO, who=WHO, change=st.sampled_from([1, -1]))
-    def connect(self, which: int, who: int, change: int) -> None:
-        kernel, replica = self._kernel(which), self._replica(who)
-        if kernel is not None and replica is not None:
-            self.world.connect(kernel, replica, change)
 
     # Faults
 
@@ -144,17 +104,6 @@ class Deployment(RuleBasedStateMachine):
     def spoil(self, who: int, collection: str, fault: Fault) -> None:
         self._to(who, lambda replica: self.world.spoil(replica, collection, fault))
 
-    @rule(seconds=st.floats(5.0, 45.0))
-    def a_write_of_the_leader_is_on_its_way_for_long(self, seconds: float) -> None:
-        """Often a claim, for then it is time for one."""
-        for replica in self.world.live:
-            if replica.leads and replica.running.is_set():
-                self.a_kernel_is_almost_due(-1.0)
-                self.world.spoil(replica, "kernels", Fault(late_seconds=seconds))
-                for _ in range(40):
-                    if replica.link.faults:
-                        self.world.passes(0.3)
-
     @rule(fault=FAULTS)
     def spoil_what_the_leader_writes_next(self, fault: Fault) -> None:
         for replica in self.world.live:
@@ -182,7 +131,152 @@ class Deployment(RuleBasedStateMachine):
             self.world.step_clock(seconds)
             self.world.passes(12.0)
 
-    def _to(self, who: int, what: Any) -> None:
+    @rule(seconds=st.floats(5.0, 80.0))
+    def an_outage(self, seconds: float) -> None:
+        """The database is away for a while."""
+        self.world.go_away()
+        self.world.passes(seconds)
+        self.world.come_back()
+
+    @rule(slow=st.floats(2.0, 4.9), seconds=st.floats(1.0, 40.0))
+    def the_leader_hears_late_of_a_renewal_and_is_cut_off(self, slow: float, seconds: float) -> None:
+        for replica in self.world.live:
+            if replica.leads and self._healthy(replica):
+                self.world.spoil(replica, "leases", Fault(slow_seconds=slow))
+                self._until_sent(replica)
+                self.world.passes(slow)
+                self.world.cut(replica)
+                self._steps(seconds)
+                self.world.mend(replica)
+                return
+
+    def _until_sent(self, replica: Replica) -> None:
+        """Let time pass until what is to be spoilt is on its way."""
+        for _ in range(40):
+            if replica.link.faults:
+                self.world.passes(0.3)
+
+    def _steps(self, seconds: float) -> None:
+        """Let time pass, and look often."""
+        for _ in range(int(4 * seconds)):
+            self.world.passes(0.25)
+
+
+class Deployment(Disturbed):
+    """Kernels that are played, clients that use them and connect: what culling rests on."""
+
+    @initialize(seed=st.integers(0, 10_000), replicas=st.integers(1, 3))
+    def begin(self, seed: int, replicas: int) -> None:
+        self.world = self._stack.enter_context(world(replicas, seed))
+        self.start_kernel(0)
+        assert self.world.kernels, "a search without kernels finds nothing"
+
+    @rule(more=st.floats(-1.0, 12.0))
+    def a_kernel_is_almost_due(self, more: float) -> None:
+        """So that what comes next comes about when it is culled."""
+        kernel = self._kernel(0)
+        if kernel is not None:
+            due = kernel.acknowledged + TIMEOUT
+            self.world.passes(max(0.1, due + more - self.world.loop.now))
+
+    # Kernels and clients
+
+    @precondition(lambda self: len(self.world.kernels) < MOST_KERNELS and not self.world.away)
+    @rule(who=WHO)
+    def start_kernel(self, who: int) -> None:
+        replica = self._replica(who)
+        if replica is not None and self._healthy(replica):
+            self.world.start_kernel(replica)
+
+    @rule(which=WHO, who=WHO)
+    def use(self, which: int, who: int) -> None:
+        kernel, replica = self._kernel(which), self._replica(who)
+        if kernel is not None and replica is not None:
+            self.world.use(kernel, replica)
+
+    @rule(who=WHO)
+    def use_and_have_it_written(self, who: int) -> None:
+        self.use(0, who)
+        self.world.passes(6.0)
+
+    @rule(which=WHO, state=st.sampled_from(["busy", "idle"]))
+    def work(self, which: int, state: str) -> None:
+        kernel = self._kernel(which)
+        if kernel is not None:
+            self.world.work(kernel, state)
+
+    @rule(which=WHO, who=WHO, change=st.sampled_from([1, -1]))
+    def connect(self, which: int, who: int, change: int) -> None:
+        kernel, replica = self._kernel(which), self._replica(who)
+        if kernel is not None and replica is not None:
+            self.world.connect(kernel, replica, change)
+
+    # What comes about when a kernel is culled
+
+    @rule(
+        seconds=st.floats(5.0, 45.0),
+        who=WHO,
+        meanwhile=st.sampled_from(["nothing", "it is used", "a client connects", "the leader is cut off"]),
+    )
+    def a_write_of_the_leader_is_on_its_way_for_long(self, seconds: float, who: int, meanwhile: str) -> None:
+        """Often a claim, for then it is time for one."""
+        leader = next((each for each in self.world.live if each.leads and each.running.is_set()), None)
+        if leader is None:
+            return
+        self.a_kernel_is_almost_due(-1.0)
+        self.world.passes(11.0)
+        self.world.spoil(leader, "kernels", Fault(late_seconds=seconds))
+        self._until_sent(leader)
+        if meanwhile == "it is used":
+            self.use(0, who)
+        elif meanwhile == "a client connects":
+            self.connect(0, who, 1)
+        elif meanwhile == "the leader is cut off":
+            self.world.cut(leader)
+        self.world.passes(seconds)
+
+    @rule(who=WHO, seconds=st.floats(1.0, 20.0))
+    def a_kernel_is_used_where_it_cant_be_written(self, who: int, seconds: float) -> None:
         replica = self._replica(who)
         if replica is not None:
-            what(replica)
+            self.a_kernel_is_almost_due(-1.0)
+            self.world.cut(replica)
+            self.use(0, who)
+            self.world.passes(seconds)
+            self.world.mend(replica)
+
+    @rule(who=WHO, seconds=st.floats(5.0, 100.0))
+    def a_kernel_is_used_in_an_outage(self, who: int, seconds: float) -> None:
+        self.world.go_away()
+        self.world.passes(seconds)
+        self.use(0, who)
+        self.world.passes(5.0)
+        self.world.come_back()
+        self.world.passes(5.0)
+
+    @rule(who=WHO, at=st.integers(0, 1), seconds=st.floats(10.0, 80.0))
+    def a_client_goes_and_comes_back(self, who: int, at: int, seconds: float) -> None:
+        """That it went may arrive last."""
+        replica = self._replica(who)
+        if replica is None or not self._healthy(replica):
+            return
+        self.connect(0, who, 1)
+        self.world.passes(6.0)
+        replica.link.faults.clear()
+        replica.link.faults.extend([("kernels", NONE)] * at)
+        self.world.spoil(replica, "kernels", Fault(late_seconds=seconds))
+        self.connect(0, who, -1)
+        self._until_sent(replica)
+        self.connect(0, who, 1)
+        self.world.passes(seconds)
+        self.world.passes(TIMEOUT)
+
+    @rule(who=WHO, seconds=st.floats(10.0, 80.0))
+    def the_replica_of_a_client_is_cut_off(self, who: int, seconds: float) -> None:
+        replica = self._replica(who)
+        if replica is not None:
+            self.connect(0, who, 1)
+            self.world.passes(TIMEOUT + 10)
+            self.world.cut(replica)
+            self.world.passes(seconds)
+            self.world.mend(replica)

@@ -16,16 +16,18 @@ from culling import vouching
 from culling.election import Term
 from culling.observation import Observation
 from culling.vouching import Vouching
+from enterprise_gateway.kernels.noticing import Noticing
 from persistence import flush, steps
-from persistence.documents import Act, KernelRecord, LeaseRecord, ReplicaState, Step
-from persistence.errors import StaleWrite
+from persistence.documents import LeaseRecord, ReplicaState, Step
 from persistence.kernels import KernelStore
 from persistence.leases import LeaseStore
 from persistence.phases import LIVE_FILTER
-from tests.records import NOW
-from tests.simulation.network import NONE, Fault
+from tests.simulation.acts_machine import Gateways
+from tests.simulation.gateway import gateway_world
+from tests.simulation.machine import Deployment, Disturbed
+from tests.simulation.network import CLAIM, NONE, Fault
 from tests.simulation.replica import TIMINGS, current
-from tests.simulation.world import TIMEOUT, Violation, World, world
+from tests.simulation.world import TIMEOUT, World, world
 
 Scenario = Callable[[int], None]
 
@@ -41,6 +43,8 @@ class Mutant:
     """What goes wrong then, given a seed."""
     seeds: int = 1
     """So many are tried: some need a race to go one way."""
+    machine: type[Disturbed] = Deployment
+    """Whose search finds it too."""
 
 
 def without(step: Callable[..., Step], *fields: str) -> Callable[..., Step]:
@@ -214,31 +218,62 @@ def restart_by_owner_only() -> Any:
 
 
 def late_notice_of_an_old_death(seed: int) -> None:
-    """The owner restarts its kernel; then comes what it had noticed of the generation before."""
-    with world(seed=seed) as w:
-        owner = w.replicas[0]
-        kernel = w.start_kernel(owner)
-        first = w.record(kernel.kernel_id)
-        restart(w, first)
-        try:
-            restart(w, first)
-        except StaleWrite:
-            return
-        raise Violation("a late notice of an old death has ended the restarted kernel")
+    """A kernel dies, and its owner restarts it on request; then comes what the owner had made of the death."""
+    with gateway_world(seed=seed) as w:
+        owner = w.followers[0]
+        kernel = w.launch(owner)
+        w.passes(5.0)
+        late = asyncio.Event()
+        w.spoil(owner, "kernels", Fault(method=CLAIM, until=late))
+        w.dies(kernel)
+        w.until(lambda: not owner.link.faults, "the owner has seen it")
+        w.restart(kernel, owner)
+        w.until(lambda: w.record(kernel.kernel_id).generation == 2, "it is restarted")
+        w.passes(2.0)
+        late.set()
+        w.passes(5.0)
+        w.settle()
 
 
-def restart(w: World, record: KernelRecord) -> None:
-    owner = w.replicas[0]
-    act = Act(id=f"restart of {record.generation}", replica=owner.membership.replica_id, since=NOW)
+def takeover_by_an_earlier_read() -> Any:
+    return patch.object(steps, "take_over_start", without(steps.take_over_start, "process"))
 
-    async def run() -> None:
-        now = owner.store.clock.latest_now()
-        step = steps.restart_dead(record, owner=act.replica, act=act, restarts=1, reason="it died", now=now)
-        claimed = await owner.store.kernels.apply(step)
-        up = steps.mark_running(claimed, now=now, kernel_info={}, replica=act.replica)
-        await owner.store.kernels.apply(up)
 
-    w.loop.run_until_complete(owner.run(run()))
+def a_launch_is_taken_over(seed: int) -> None:
+    """Who launches is paused, and held for dead; he goes on between the read and the claim of who takes it over."""
+    with gateway_world(2, seed) as w:
+        (actor,), other = w.followers, w.leader
+        w.spoil(actor, "kernels", Fault(method=CLAIM, slow_seconds=0.5))
+        kernel = w.launch(actor)
+        w.until(lambda: not actor.link.faults, "it is about to be launched")
+        w.pause(actor)
+        claim = asyncio.Event()
+        w.spoil(other, "kernels", Fault(method=CLAIM, until=claim))
+        w.until(lambda: not other.link.faults, "it is taken over")
+        w.resume(actor)
+        w.until(lambda: w.record(kernel.kernel_id).process is not None, "its process is stored")
+        claim.set()
+        w.passes(5.0)
+        w.settle()
+
+
+def sweep_of_what_it_reads_first() -> Any:
+    async def look(self: Noticing, *, real: Any = Noticing.look) -> None:
+        here, host = self._parts.membership.replica_id, self._parts.managers.host.to_doc()
+        notices = await self._parts.store.kernels.notices(here, host, surely=True)
+        census = await self._sweep.census()
+        if census is not None:
+            await self._sweep.clear(census, notices)
+        await real(self)
+
+    return patch.object(Noticing, "look", look)
+
+
+def launches_all_the_time(seed: int) -> None:
+    with gateway_world(seed=seed) as w:
+        for n in range(60):
+            w.launch(w.replicas[n % 3])
+            w.passes(0.11)
 
 
 def flush_over_a_newer_count() -> Any:
@@ -293,7 +328,16 @@ MUTANTS = (
     Mutant("culling at once after an outage", culling_at_once, used_during_an_outage, 8),
     Mutant("culling by what is written alone", culling_by_what_is_written, used_where_nobody_can_write, 8),
     Mutant("deaths observed across an outage", deaths_across_an_outage, an_outage, 8),
-    Mutant("restart that filters on the owner only", restart_by_owner_only, late_notice_of_an_old_death),
+    Mutant(
+        "restart that filters on the owner only", restart_by_owner_only, late_notice_of_an_old_death, machine=Gateways
+    ),
+    Mutant(
+        "takeover of what an earlier read named",
+        takeover_by_an_earlier_read,
+        a_launch_is_taken_over,
+        machine=Gateways,
+    ),
+    Mutant("sweep of what it reads first", sweep_of_what_it_reads_first, launches_all_the_time, 1, Gateways),
     Mutant("flush over a newer count", flush_over_a_newer_count, late_count_of_none),
     Mutant("death that is no activity", death_is_no_activity, a_connected_replica_is_held_for_dead),
 )

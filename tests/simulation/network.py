@@ -16,13 +16,16 @@ from pymongo.errors import AutoReconnect
 from persistence import clock
 from persistence.driver.mock import MockBackend
 
-WRITES = frozenset({"insert_one", "find_one_and_update", "update_one", "update_many", "delete_many"})
+CLAIM = "find_one_and_update"
+WRITES = frozenset({"insert_one", CLAIM, "update_one", "update_many", "delete_many"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """What becomes of one operation."""
 
+    method: str | None = None
+    """Only of such an operation, of which it becomes so; None: of any write."""
     lost: bool = False
     """It never arrives."""
     late_seconds: float = 0.0
@@ -110,9 +113,10 @@ class Link(MockBackend):
             raise AutoReconnect("the database can't be reached")
 
     def _fault(self, collection: str, method: str) -> Fault:
-        if method in WRITES and self.faults and self.faults[0][0] == collection:
-            return self.faults.popleft()[1]
-        return NONE
+        if method not in WRITES or not self.faults:
+            return NONE
+        wanted, fault = self.faults[0]
+        return self.faults.popleft()[1] if wanted == collection and fault.method in (None, method) else NONE
 
 
 class LinkedCollection:

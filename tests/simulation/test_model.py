@@ -1,4 +1,5 @@
-"""The promises of culling hold whatever happens, as far as a search finds: short here, long by `make model`."""
+"""The promises of culling, and those of acts, hold whatever happens, as far as a search finds: short here, long by
+`make model`."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.simulation.machine import Deployment
+from tests.simulation.acts_machine import Gateways
+from tests.simulation.machine import Deployment, Disturbed
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.world import Violation
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 SHORT = settings(
-    max_examples=100,
     stateful_step_count=20,
     deadline=None,
     derandomize=True,
@@ -21,23 +22,25 @@ SHORT = settings(
 )
 LONG = settings(SHORT, max_examples=3000, stateful_step_count=40, derandomize=False, print_blob=True)
 SEARCH = settings(LONG, max_examples=2000, phases=(Phase.generate,))
+MACHINES = [(Deployment, 30), (Gateways, 10)]
 
 
-def test_no_promise_is_broken_in_a_short_search() -> None:
-    run_state_machine_as_test(Deployment, settings=SHORT)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("machine", "examples"), MACHINES)
+def test_no_promise_is_broken_in_a_short_search(machine: type[Disturbed], examples: int) -> None:
+    run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=examples))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_no_promise_is_broken_in_a_long_search() -> None:
-    run_state_machine_as_test(Deployment, settings=LONG)
+@pytest.mark.parametrize("machine", [machine for machine, _ in MACHINES])
+def test_no_promise_is_broken_in_a_long_search(machine: type[Disturbed]) -> None:
+    run_state_machine_as_test(machine, settings=LONG)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_search_finds_what_breaks_without_a_rule(mutant: Mutant) -> None:
-    if mutant.name.startswith("restart"):
-        pytest.skip("the search has no restarts")
     with mutant.missing(), pytest.raises(Violation):
-        run_state_machine_as_test(Deployment, settings=SEARCH)
+        run_state_machine_as_test(mutant.machine, settings=SEARCH)
