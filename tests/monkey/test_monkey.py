@@ -1,7 +1,8 @@
 """Ten clients on three replicas, and every second something goes wrong. What was acknowledged is true afterwards.
 
 The seed is printed. `MONKEY_SEED=…` repeats the order of the faults (not their timing), `MONKEY_SECONDS=…` makes it
-longer: `make soak MINUTES=60` gives half of that to each test. What is done to whom is printed.
+longer: `make soak MINUTES=60` gives half of that to each test; `make test` a minute to the first. What is done to whom
+is printed.
 """
 
 from __future__ import annotations
@@ -118,7 +119,6 @@ def let_loose(
     return let_loose
 
 
-@pytest.mark.soak
 @pytest.mark.timeout(SECONDS + 240)
 async def test_what_was_acknowledged_is_true_whatever_goes_wrong(
     trio: Cluster, let_loose: Callable[[], Awaitable[None]]
