@@ -43,7 +43,7 @@ from persistence.documents import KernelCandidate, KernelNotice, KernelRecord
 from persistence.errors import PersistenceError
 from tests.records import queued_kernel, request
 from tests.simulation.host import Host, Managers, simulated_host
-from tests.simulation.network import Sender
+from tests.simulation.network import Message
 from tests.simulation.replica import LOG, TIMINGS, Replica
 from tests.simulation.world import Kernel, Violation, World, chance, simulated_clocks
 
@@ -207,12 +207,9 @@ class GatewayWorld(World):
         for process in self.host.running(kernel.kernel_id):
             process.alive = False
 
-    def arrived(self, sender: Sender, term: int | None, collection: str, args: tuple[Any, ...], result: Any) -> None:
-        super().arrived(sender, term, collection, args, result)
-        update = args[1] if len(args) > 1 and isinstance(args[1], dict) else {}
-        if collection != "kernels" or not isinstance(result, dict):
-            return
-        if update.get("$set", {}).get("execution_state") == "autorestarting":
+    def arrived(self, message: Message, result: Any) -> None:
+        super().arrived(message, result)
+        if message.update.get("$set", {}).get("execution_state") == "autorestarting" and result is not None:
             died = result["generation"] - 1
             if any(process.generation == died for process in self.host.running(result["_id"])):
                 self.violations.append(f"{result['_id']} is restarted for an old death")

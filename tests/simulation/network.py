@@ -53,6 +53,22 @@ class Sender(Protocol):
         """In which term it leads, as it believes."""
 
 
+@dataclass(frozen=True)
+class Message:
+    """What was sent to the database."""
+
+    sender: Sender
+    term: int | None
+    sent: float
+    collection: str
+    args: tuple[Any, ...]
+
+    @property
+    def update(self) -> dict[str, Any]:
+        """What it changes, if it is an update."""
+        return self.args[1] if len(self.args) > 1 and isinstance(self.args[1], dict) else {}
+
+
 class Server(Protocol):
     """The other end."""
 
@@ -61,7 +77,10 @@ class Server(Protocol):
     def latency(self) -> float:
         """How long one way takes."""
 
-    def arrived(self, sender: Sender, term: int | None, collection: str, args: tuple[Any, ...], result: Any) -> None:
+    def time(self) -> float:
+        """What time it is."""
+
+    def arrived(self, message: Message, result: Any) -> None:
         """Something was done."""
 
 
@@ -93,14 +112,14 @@ class Link(MockBackend):
     ) -> Any:
         await self.sender.running.wait()
         self._check()
-        term, fault = self.sender.term_number, self._fault(collection, method)
+        term, sent, fault = self.sender.term_number, self.server.time(), self._fault(collection, method)
         await clock.sleep(self.server.latency() + fault.late_seconds)
         if fault.until is not None:
             await fault.until.wait()
         if self.server.away or fault.lost:
             raise AutoReconnect("it was lost on its way")
         result = await do()
-        self.server.arrived(self.sender, term, collection, args, result)
+        self.server.arrived(Message(self.sender, term, sent, collection, args), result)
         await clock.sleep(self.server.latency() + fault.slow_seconds)
         self._check()
         if fault.unanswered:

@@ -28,7 +28,7 @@ from persistence import clock
 from persistence.documents import KernelRecord
 from persistence.driver import mock
 from tests.records import running_kernel
-from tests.simulation.network import Fault, Sender
+from tests.simulation.network import Fault, Message
 from tests.simulation.replica import RULES, STOP_LIMIT_SECONDS, TIMINGS, Replica, current
 from tests.simulation.virtual_time import VirtualLoop
 
@@ -94,6 +94,9 @@ class World:
 
     def now(self) -> datetime:
         return BEGIN + timedelta(seconds=self.loop.now + self.ahead)
+
+    def time(self) -> float:
+        return self.loop.now
 
     def latency(self) -> float:
         return LATENCY_SECONDS * self.random.random()
@@ -243,25 +246,26 @@ class World:
         if len(leaders) > 1:
             self.violations.append(f"{len(leaders)} replicas lead at once")
 
-    def arrived(self, sender: Sender, term: int | None, collection: str, args: tuple[Any, ...], result: Any) -> None:
+    def arrived(self, message: Message, result: Any) -> None:
         # Not raised here, in some replica's code: `check` does.
         self._check_leaders()
-        if result is None or len(args) < 2 or not isinstance(args[1], dict):
+        values = message.update.get("$set", {})
+        if result is None or not values:
             return
-        values = args[1].get("$set", {})
-        if collection == "replicas" and values.get("state") == "dead" and "load" not in values:
-            self.deaths[args[0]["_id"]] = self.loop.now
-            self._check_death(args[0]["_id"])
-        if collection == "kernels" and str(values.get("reason", "")).startswith("culled") and "act" in values:
-            self._check_cull(self.kernels[args[0]["_id"]], term)
+        if message.collection == "replicas" and values.get("state") == "dead" and "load" not in values:
+            self.deaths[message.args[0]["_id"]] = self.loop.now
+            self._check_death(message.args[0]["_id"])
+        if message.collection == "kernels" and str(values.get("reason", "")).startswith("culled") and "act" in values:
+            self._check_cull(self.kernels[message.args[0]["_id"]], message)
 
     def _check_death(self, replica_id: str) -> None:
         for replica in self.live:
             if replica.membership.replica_id == replica_id and replica.faulted_at < 0:
                 self.violations.append("a healthy replica is declared dead")
 
-    def _check_cull(self, kernel: Kernel, term: int | None) -> None:
+    def _check_cull(self, kernel: Kernel, claim: Message) -> None:
         kernel.culls += 1
+        term = claim.term
         if kernel.culls > 1:
             self.violations.append(f"{kernel.kernel_id} is culled twice")
         if term is not None and term < self.highest_used:
@@ -277,7 +281,7 @@ class World:
             _, seen_at = replica.pending.get(kernel.kernel_id, (None, -TIMEOUT))
             dead = replica.membership.replica_id in self.deaths or seen_at < replica.named_at
             in_time = not dead and seen_at < kernel.acknowledged + TIMEOUT
-            in_an_outage = replica.faulted_at < seen_at < self.outage_ended
+            in_an_outage = replica.faulted_at < seen_at < self.outage_ended < claim.sent
             if (in_time or in_an_outage) and self.loop.now - seen_at < TIMEOUT:
                 self.violations.append(f"{kernel.kernel_id} is culled before its use elsewhere is written")
 
