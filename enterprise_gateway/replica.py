@@ -30,6 +30,7 @@ GOING = (1012, "The gateway is being stopped; connect again")
 RETURN_SECONDS = 6.0
 LOOK_SECONDS = 0.05
 TRIM_SECONDS = 15.0
+ASK_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,7 @@ class Replica:
         self.background.forever("look", self._look)
         self.background.forever("hints", self._hints)
         self.background.forever("kernel logs", self._trim_logs)
+        self.background.forever("silent kernels", self._ask_silent)
         self.background.forever("events", self.chronicle.tell_for_ever)
         self.background.forever("lead", self.leader.lead_for_ever)
 
@@ -180,6 +182,11 @@ class Replica:
                 pass
             self._look_now.clear()
             await self._quietly(self.noticing.look())
+
+    async def _ask_silent(self) -> None:
+        while True:
+            await clock.sleep(ASK_SECONDS)
+            self.ownership.ask_silent()
 
     async def _trim_logs(self) -> None:
         while True:

@@ -10,8 +10,9 @@ can't undo a newer one. A change is pending until its flush was acknowledged; a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from persistence.kernels import ActivityEntry
@@ -32,6 +33,14 @@ CONTROL_REQUESTS = frozenset(
 MAX_OPEN_REQUESTS = 10_000
 # Of a kernel that was not used as far as this replica knows; older than whatever the record holds.
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The gateway's own to a kernel, on shell: which requests were open, and whether it was busy, when it was sent."""
+
+    open: Sequence[str]
+    was_busy: bool
 
 
 class Activity:
@@ -81,11 +90,25 @@ class Activity:
             self._busy.pop(parent_id, None)
         self._set_state("busy" if self._busy else "idle")
 
-    def probed(self, execution_state: str) -> None:
-        """An adopter's own question on shell: unanswered so far (`busy`), or answered (`idle` as of now)."""
-        if execution_state == "idle":
-            self._busy.clear()
-        self._set_state(execution_state)
+    def silent(self, seconds: float) -> bool:
+        """Is the kernel busy, as far as is known here, and was not heard of for so long?"""
+        if self._state != "busy" or self._last_activity is None:
+            return False
+        return self._now() - self._last_activity >= timedelta(seconds=seconds)
+
+    def asked(self) -> Question:
+        """The gateway asks on shell: until it is answered the kernel is busy."""
+        question = Question(open=tuple(self._busy), was_busy=self._state == "busy")
+        self._set_state("busy")
+        return question
+
+    def answered(self, question: Question) -> None:
+        """The kernel is through with all that it was asked before: idle as of now, if nothing came since."""
+        for request in question.open:
+            self._busy.pop(request, None)
+        if question.was_busy:
+            self.touch()  # nobody knows since when it is idle
+        self._set_state("busy" if self._busy else "idle")
 
     def new_generation(self, execution_state: str | None) -> None:
         """Another process serves the kernel: what the former one was asked is over."""

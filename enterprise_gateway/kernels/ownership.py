@@ -14,13 +14,11 @@ from enterprise_gateway.kernels import ending
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.parts import KernelParts
-from enterprise_gateway.relay import probe
+from enterprise_gateway.kernels.probing import KernelProber
 from persistence import steps
 from persistence.documents import KernelRecord
 from persistence.errors import StaleWrite
 from persistence.phases import Phase
-
-PROBE_SECONDS = 86_400.0
 
 Died = Callable[[HeldKernel, KernelRecord, GatewayKernelManager], Coroutine[Any, Any, None]]
 
@@ -30,6 +28,7 @@ class Ownership:
 
     def __init__(self, parts: KernelParts) -> None:
         self._parts = parts
+        self._prober = KernelProber(parts)
         self._died: Died | None = None
 
     def on_death(self, died: Died) -> None:
@@ -49,9 +48,7 @@ class Ownership:
         await held.bind()
         if record.execution_state == steps.UNKNOWN:  # adopted, or handed on by the leader
             held.activity.new_generation(None)
-            held.probe = self._parts.background.once(
-                f"probe of kernel {held.kernel_id}", self._probe(held, record.generation)
-            )
+            self._prober.ask(held)
 
     async def adopt(self, held: HeldKernel, record: KernelRecord) -> bool:
         """Become the owner of a kernel that has none; False where somebody else was faster."""
@@ -72,24 +69,15 @@ class Ownership:
             if held.owned and held.manager is not None:
                 await self._parts.managers.trim_log(held.manager)
 
+    def ask_silent(self) -> None:
+        """Ask the kernels watched here that are said to be busy, and were silent for long, whether they are."""
+        self._prober.ask_silent()
+
     def orphaned(self, record: KernelRecord) -> bool:
         """Is this a running kernel whose owner is gone, by its own leave or declared dead?"""
         if record.phase != Phase.RUNNING.value:
             return False
         return record.owner is None or self._parts.membership.gone(record.owner)
-
-    async def _probe(self, held: HeldKernel, generation: int) -> None:
-        """Ask on shell whether a cell is running: no answer yet is busy, an answer is idle as of then."""
-        if held.connection is None or held.generation != generation:
-            return
-        held.activity.probed("busy")
-        try:
-            answer = await probe.kernel_info(held.connection, channel="shell", timeout_seconds=PROBE_SECONDS)
-        except TimeoutError:
-            return
-        if held.generation == generation:
-            held.activity.probed("idle")
-            held.activity.learned(answer)
 
     async def _watch(self, held: HeldKernel, record: KernelRecord, manager: GatewayKernelManager) -> None:
         await ending.gone(manager, None)

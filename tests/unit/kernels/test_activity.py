@@ -143,10 +143,51 @@ def test_a_new_generation_knows_nothing_of_the_former_ones_requests(activity: Ac
     assert activity.execution_state == "idle"
 
 
-def test_an_answered_probe_forgets_requests_whose_end_was_missed(activity: Activity) -> None:
-    tell(activity, "busy", "missed")
-    activity.probed("idle")
+def test_a_kernel_that_is_asked_is_busy_until_it_answers(activity: Activity) -> None:
+    question = activity.asked()
+    assert activity.execution_state == "busy"
+    activity.answered(question)
     assert activity.execution_state == "idle"
+
+
+def test_an_answer_forgets_requests_whose_end_was_missed_and_counts_as_activity(
+    activity: Activity, clock: Clock
+) -> None:
+    tell(activity, "busy", "missed")
+    clock.now += timedelta(hours=1)
+    activity.answered(activity.asked())
+    assert activity.execution_state == "idle"
+    assert not activity.silent(0)
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    assert found[1].last_activity == clock.now
+
+
+def test_what_a_kernel_was_asked_after_the_question_goes_on(activity: Activity) -> None:
+    question = activity.asked()
+    tell(activity, "busy", "next")
+    activity.answered(question)
+    assert activity.execution_state == "busy"
+    tell(activity, "idle", "next")
+    assert activity.execution_state == "idle"
+
+
+def test_an_adopted_kernel_that_answers_was_not_used_by_that(activity: Activity) -> None:
+    activity.answered(activity.asked())
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    assert found[1].last_activity.year == 1970
+
+
+def test_silent_is_a_busy_kernel_that_was_not_heard_of_for_long(activity: Activity, clock: Clock) -> None:
+    tell(activity, "busy", "a")
+    clock.now += timedelta(seconds=59)
+    assert not activity.silent(60)
+    clock.now += timedelta(seconds=1)
+    assert activity.silent(60)
+    tell(activity, "idle", "a")
+    clock.now += timedelta(hours=1)
+    assert not activity.silent(60)
 
 
 def test_requests_without_an_end_do_not_grow_without_bound(activity: Activity) -> None:
