@@ -10,12 +10,23 @@ from pathlib import Path
 
 import pymongo
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import requirements
 from tests.replica_set import ReplicaSet
 
+settings.register_profile(
+    # The same examples in each run, however slow the machine; others with --soak.
+    "steady",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("soak", settings.get_profile("steady"), derandomize=False)
+
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("soak" if config.getoption("--soak") else "steady")
     requirements.check_demands()
     # Else pytest-asyncio, when a test that is not async comes first, makes a loop by the way and never closes it.
     asyncio.set_event_loop(None)
