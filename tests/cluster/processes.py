@@ -13,25 +13,43 @@ from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from tests.cluster.waiting import eventually_now
+from tests.cluster.waiting import PATIENCE_SECONDS, eventually_now
 
 # Below the range the kernel gives to outgoing connections (32768 on Linux): between our look and the server's bind
 # nobody else takes the port by chance. Each worker of pytest-xdist has a range of its own, begun at random.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
 _FIRST = 20_000 + 3_000 * _WORKER + os.getpid() % 100 * 10
 _PORTS = iter(range(_FIRST, 20_000 + 3_000 * (_WORKER + 1)))
+_CLAIMS: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Pick a loopback port that nobody listens on."""
+    """Pick a loopback port that nobody listens on, and no other run of these tests has picked."""
     for port in _PORTS:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _claimed(port) and _free(port):
             return port
     raise AssertionError("no free port below 32000")
+
+
+def _claimed(port: int) -> bool:
+    """Claim a port by an abstract socket, which ends with this process. Two runs could else pick one at once."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0port-of-a-test-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _CLAIMS.append(claim)
+    return True
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class ServerProcess:
@@ -85,7 +103,7 @@ class ServerProcess:
         """Everything it has printed so far."""
         return self.log_path.read_text(errors="replace")
 
-    def wait_until_ready(self, path: str, *, seconds: float = 60) -> None:
+    def wait_until_ready(self, path: str, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Return once GET `path` answers 200; fail with the log's end if the process ends first."""
         try:
             eventually_now(lambda: self._answers(path), f"{self.name} is ready", seconds=seconds)
@@ -108,7 +126,7 @@ class ServerProcess:
         self._told_to_stop = self._told_to_stop or number == signal.SIGTERM
         self._process.send_signal(number)
 
-    def stop(self, *, seconds: float = 30) -> int:
+    def stop(self, *, seconds: float = PATIENCE_SECONDS) -> int:
         """SIGTERM, unless it was sent before, then wait; SIGKILL for one that does not go. Returns the exit code."""
         if self.running and not self._told_to_stop:
             self.signal(signal.SIGTERM)
