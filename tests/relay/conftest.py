@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from enterprise_gateway.relay import subscription
 from enterprise_gateway.relay.claims import Claim
 from enterprise_gateway.relay.codec import V1, Framing
 from enterprise_gateway.relay.connection import ClientConnection
@@ -56,6 +57,15 @@ class Client:
     ) -> None:
         frame = V1.encode(channel, request_parts(msg_type, content, msg_id=msg_id))
         self.connection.receive(frame.payload)
+
+
+PATIENT_SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def never_nudged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that says welcome is asked nothing, however slow the machine."""
+    monkeypatch.setattr(subscription, "WELCOME_SECONDS", PATIENT_SECONDS)
 
 
 @pytest.fixture

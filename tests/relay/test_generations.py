@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.relay import Relay
 from persistence.clock import sleep
 from tests.fakes.kernel import FakeKernel, Request
-from tests.relay.conftest import Listener, attach
+from tests.relay.conftest import PATIENT_SECONDS, Listener, attach
 
 
 async def test_open_requests_are_answered_aborted_on_a_restart(bound: Relay, kernel: FakeKernel) -> None:
@@ -103,11 +105,12 @@ async def test_who_is_there_is_told_why_a_kernel_is_restarted_and_who_comes_late
     assert not late.sink.of_type("stream")
 
 
-async def test_a_bind_that_is_overtaken_binds_nothing(relay: Relay) -> None:
+async def test_a_bind_that_is_overtaken_binds_nothing(new_relay: Callable[[RelayOptions], Relay]) -> None:
+    relay = new_relay(RelayOptions(flow_timeout_seconds=PATIENT_SECONDS))
     async with FakeKernel(welcoming=False) as mute:
         mute.answers.clear()
         binding = asyncio.create_task(relay.bind(mute.connection, 1))
-        await asyncio.wait_for(_until_subscribed(relay), 5)
+        await _until_subscribed(relay)
         relay.unbind("restarting")
         await binding
         assert relay.generation is None
@@ -115,11 +118,12 @@ async def test_a_bind_that_is_overtaken_binds_nothing(relay: Relay) -> None:
         assert client.sink.states == ["starting"]
 
 
-async def test_a_cancelled_bind_leaves_nothing_open(relay: Relay) -> None:
+async def test_a_cancelled_bind_leaves_nothing_open(new_relay: Callable[[RelayOptions], Relay]) -> None:
+    relay = new_relay(RelayOptions(flow_timeout_seconds=PATIENT_SECONDS))
     async with FakeKernel(welcoming=False) as mute:
         mute.answers.clear()
         binding = asyncio.create_task(relay.bind(mute.connection, 1))
-        await asyncio.wait_for(_until_subscribed(relay), 5)
+        await _until_subscribed(relay)
         binding.cancel()
         await asyncio.wait([binding])
         assert relay.generation is None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from enterprise_gateway.relay import probe
+from enterprise_gateway.relay import probe, subscription
 from enterprise_gateway.relay.interfaces import KernelStatus
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.relay import Relay
 from tests.fakes.kernel import FakeKernel
-from tests.relay.conftest import Listener, attach
+from tests.relay.conftest import PATIENT_SECONDS, Listener, attach
 
 
 @pytest.mark.parametrize(("known", "told"), [("busy", "busy"), ("idle", "idle"), (None, "idle")])
@@ -33,11 +32,10 @@ async def test_a_status_of_the_gateway_is_a_whole_message(bound: Relay) -> None:
 
 async def test_a_busy_kernel_is_bound_and_heard_at_once(relay: Relay, kernel: FakeKernel) -> None:
     kernel.hold()
-    async with asyncio.timeout(0.5):
-        await relay.bind(kernel.connection, 1)
-        client = attach(relay)
-        await kernel.publish("stream", {"name": "stdout", "text": "still at work"})
-        await client.sink.until(lambda sink: sink.of_type("stream"))
+    await relay.bind(kernel.connection, 1)
+    client = attach(relay)
+    await kernel.publish("stream", {"name": "stdout", "text": "still at work"})
+    await client.sink.until(lambda sink: sink.of_type("stream"))
     assert not kernel.requests  # nothing had to be asked of it
 
 
@@ -49,7 +47,12 @@ async def test_welcomes_are_no_business_of_clients(relay: Relay, kernel: FakeKer
     assert not client.sink.of_type("iopub_welcome")
 
 
-async def test_a_kernel_that_does_not_welcome_is_nudged_on_control(relay: Relay, listener: Listener) -> None:
+async def test_a_kernel_that_does_not_welcome_is_nudged_on_control(
+    new_relay: Callable[[RelayOptions], Relay], listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "WELCOME_SECONDS", 0.01)
+    monkeypatch.setattr(subscription, "NUDGE_SECONDS", PATIENT_SECONDS)
+    relay = new_relay(RelayOptions(flow_timeout_seconds=PATIENT_SECONDS))
     async with FakeKernel(welcoming=False) as kernel:
         kernel.hold()
         client = attach(relay)
@@ -62,11 +65,11 @@ async def test_a_kernel_that_does_not_welcome_is_nudged_on_control(relay: Relay,
     assert all(status.own for status in listener.statuses)
 
 
-async def test_a_mute_kernel_is_bound_after_the_time_limit(relay: Relay) -> None:
+async def test_a_mute_kernel_is_bound_after_the_time_limit(new_relay: Callable[[RelayOptions], Relay]) -> None:
+    relay = new_relay(RelayOptions(flow_timeout_seconds=0.05))
     async with FakeKernel(welcoming=False) as kernel:
         kernel.answers.clear()
-        async with asyncio.timeout(2):
-            await relay.bind(kernel.connection, 1)
+        await relay.bind(kernel.connection, 1)
         assert relay.generation == 1
 
 
