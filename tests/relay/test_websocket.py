@@ -23,6 +23,7 @@ from enterprise_gateway.relay.interfaces import ClientSink
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.relay import Relay
 from persistence.clock import sleep
+from tests.cluster.waiting import PATIENCE_SECONDS
 from tests.fakes.client import request_parts
 from tests.fakes.kernel import FakeKernel
 from tests.relay.conftest import Listener
@@ -71,13 +72,13 @@ async def connect(
         yield client
     finally:
         client.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await _turns_until(lambda: protocol is None or protocol.stream is None or protocol.stream.closed())
 
 
 async def message_of(client: WebSocketClientConnection, msg_type: str) -> dict[str, Any]:
     """Read until a message of this type comes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             frame = await client.read_message()
             assert frame is not None, f"closed with {client.close_code}"
@@ -93,7 +94,7 @@ async def message_of(client: WebSocketClientConnection, msg_type: str) -> dict[s
 
 async def closed(client: WebSocketClientConnection) -> int | None:
     """Read until the end, and return the close code."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await client.read_message() is not None:
             pass
     return client.close_code
@@ -198,7 +199,7 @@ async def test_a_client_that_closes_is_gone_from_the_relay() -> None:
     async with gateway() as (server, relay), connect(server) as client:
         await message_of(client, "status")
         client.close(1000)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await _turns_until(lambda: relay.client_count == 0)
 
 
@@ -214,13 +215,12 @@ async def test_a_broken_frame_closes_with_1007() -> None:
         assert await closed(client) == 1007
 
 
-async def test_a_living_client_is_pinged_and_stays() -> None:
-    async with gateway(RelayOptions(ping_interval_seconds=0.02)) as (server, relay), connect(server) as client:
-        loop = asyncio.get_running_loop()
+async def test_a_living_client_is_pinged_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    pings: list[bytes] = []
+    async with gateway(RelayOptions(ping_interval_seconds=0.3)) as (server, relay), connect(server) as client:
+        monkeypatch.setattr(client, "on_ping", pings.append)
         reading = asyncio.create_task(closed(client))
-        later = loop.create_future()
-        loop.call_later(0.3, later.set_result, None)
-        await later
+        await _turns_until(lambda: len(pings) == 5)  # two without an answer, and there would be no more
         assert relay.client_count == 1
         client.close()
         await reading
@@ -230,12 +230,12 @@ async def test_a_silent_client_is_closed_with_1012(caplog: pytest.LogCaptureFixt
     async with gateway(RelayOptions(ping_interval_seconds=0.05)) as (server, relay):
         reader, writer = await handshake(server)
         await reader.readuntil(b"\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while b"\x03\xf4" not in await reader.read(10_000):  # 1012, as a close frame spells it
                 pass
         writer.close()
         await writer.wait_closed()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await _turns_until(lambda: relay.client_count == 0)
 
 
@@ -256,7 +256,7 @@ async def test_a_client_that_vanishes_while_its_kernel_is_sought_leaves_no_trace
         writer.close()
         await writer.wait_closed()
         found.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await _turns_until(lambda: relay.client_count == 0)
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
