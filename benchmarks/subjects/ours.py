@@ -12,7 +12,7 @@ from enterprise_gateway.config.replica import ReplicaTraits
 from persistence.errors import ConfigurationError
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.mongod import check_mongod, find_mongod
-from tests.cluster.replicas import LEASES, Cluster
+from tests.cluster.replicas import PATIENT, Cluster
 from tests.replica_set import ReplicaSet
 
 
@@ -52,7 +52,7 @@ class Ours:
 
 
 def _defaults() -> dict[str, str]:
-    """Undo what the tests' clusters set otherwise: short leases, and a log of everything."""
+    """Undo what the tests' clusters set otherwise: long leases, and a log of everything."""
     traits = {**ReplicaTraits.class_traits(), "operation_timeout": KernelSessionManager.operation_timeout}
-    leases = {name: str(traits[name.removeprefix("EG_").lower()].default_value) for name in LEASES}
+    leases = {name: str(traits[name.removeprefix("EG_").lower()].default_value) for name in PATIENT}
     return {**leases, "EG_LOG_LEVEL": "INFO"}

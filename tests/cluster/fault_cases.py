@@ -25,22 +25,18 @@ from tests.cluster.kernel_socket import Closed, KernelSocket
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
-from tests.cluster.waiting import eventually
+from tests.cluster.waiting import PATIENCE_SECONDS, eventually
 
 PLAN = "EG_TEST_FAULTS"
 SETTINGS = {
     **light_kernels.SETTINGS,
     "EG_SHUTDOWN_WAIT_TIME": "0.5",
     "EG_KERNEL_LAUNCH_TIMEOUT": "5",
-    "EG_LEASE_DURATION": "600",  # so that no leader takes a pause for a death
-    "EG_RENEW_DEADLINE": "60",
-    "EG_OPERATION_TIMEOUT": "10",  # nor a busy machine be taken for an outage
     "EG_MAX_KERNELS": "1000",
     "EG_MAX_KERNELS_PER_USER": "1000",
 }
 """Acts are overdue after 10 s (launches), 11 s (stops) and 21 s (restarts)."""
 AT_ONCE = 4
-PATIENCE_SECONDS = 40.0
 LOST = (HTTPError, OSError, Closed, TimeoutError)
 LOOK_SECONDS = 0.2  # a look at all kernels is no trifle
 

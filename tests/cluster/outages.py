@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 from tests.mongo_proxy import MongoProxy
@@ -97,4 +97,4 @@ async def status_is(rest: Rest, path: str, on: int, status: int) -> bool:
 
 def behind_a_proxy(database: Database, **settings: str) -> Cluster:
     """A cluster whose replicas reach the database through its proxy alone."""
-    return Cluster(database.server.uri, settings={"EG_MONGODB_URI": database.proxy.uri, **settings})
+    return Cluster(database.server.uri, settings={**IMPATIENT, "EG_MONGODB_URI": database.proxy.uri, **settings})

@@ -28,13 +28,16 @@ from tests.cluster.kernel_processes import KernelProcess, kernel_processes, proc
 from tests.cluster.processes import ServerProcess, free_port
 
 ROOT = Path(__file__).parents[2]
-LEASES = {
-    "EG_LEASE_DURATION": "2",
-    "EG_RENEW_INTERVAL": "0.4",
-    "EG_RENEW_DEADLINE": "1.2",
-    "EG_OPERATION_TIMEOUT": "0.5",
-}
 BEAT_SECONDS = 0.4
+PATIENT = {
+    "EG_LEASE_DURATION": "600",
+    "EG_RENEW_INTERVAL": str(BEAT_SECONDS),
+    "EG_RENEW_DEADLINE": "60",
+    "EG_OPERATION_TIMEOUT": "10",
+}
+"""However slow the machine: no replica is held for dead, nor the database for away. A pause is no death."""
+IMPATIENT = {"EG_LEASE_DURATION": "2", "EG_RENEW_DEADLINE": "1.2", "EG_OPERATION_TIMEOUT": "0.5"}
+"""For tests that wait until a death or an outage is noticed; in all others it would be noticed where there is none."""
 PLANTED = "GATEWAY_ONLY_SECRET"
 """A variable of each replica's own environment that no kernel, log, answer or document may show."""
 
@@ -44,7 +47,7 @@ class Cluster:
 
     Args:
         mongod_uri: The server; the database is the cluster's own. None: the embedded database.
-        settings: `EG_*` variables of every replica, over the defaults of the tests (short leases).
+        settings: `EG_*` variables of every replica, over the defaults of the tests (`PATIENT`).
         token: What clients show; "" runs without one.
 
     Attributes:
@@ -120,7 +123,7 @@ class Cluster:
             "EG_KERNEL_RUNTIME_DIR": str(self.runtime / "k"),
             "EG_LOG_LEVEL": "DEBUG",
             PLANTED: self.planted,
-            **LEASES,
+            **PATIENT,
         }
         if self.token:
             env["EG_AUTH_TOKEN"] = self.token

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from tornado.httpclient import HTTPError
 
 from tests.cluster import light_kernels
 from tests.cluster.conftest import MakeCluster
+from tests.cluster.kernel_socket import KernelSocket
 from tests.cluster.light_kernels import LIGHT
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.test_failover import leader
 from tests.cluster.waiting import eventually
@@ -34,6 +37,12 @@ def pair(make_cluster: MakeCluster) -> Cluster:
     return make(make_cluster, 2)
 
 
+@pytest.fixture
+def mortals(make_cluster: MakeCluster) -> Cluster:
+    """Two replicas whose deaths are noticed soon."""
+    return make(make_cluster, 2, **IMPATIENT)
+
+
 async def culled(cluster: Cluster, kernel_id: str) -> dict[str, Any]:
     """Wait until the kernel is ended, and give its event."""
     await eventually(lambda: cluster.document(kernel_id)["phase"] == "ended", f"{kernel_id} is ended")
@@ -42,6 +51,17 @@ async def culled(cluster: Cluster, kernel_id: str) -> dict[str, Any]:
     return await eventually(
         lambda: next(iter(cluster.documents("events", {"kernel_id": kernel_id, "kind": "culled"})), None), "it is told"
     )
+
+
+async def used(rest: Rest, start: Callable[[], Awaitable[str]], *, on: int | None = None) -> tuple[str, KernelSocket]:
+    """A kernel and a client of it. Where a slow machine has it culled before its client comes, another is started."""
+    while True:
+        kernel_id = await start()
+        try:
+            return kernel_id, await rest.open(kernel_id, on=on)
+        except HTTPError as error:
+            if error.code != 404:
+                raise
 
 
 async def test_an_idle_kernel_is_culled_and_that_is_told(pair: Cluster) -> None:
@@ -53,43 +73,49 @@ async def test_an_idle_kernel_is_culled_and_that_is_told(pair: Cluster) -> None:
 
 
 @pytest.mark.parametrize("victim", ["the leader", "another"])
-async def test_a_kernel_that_nobody_touches_after_its_replica_was_killed_is_culled(pair: Cluster, victim: str) -> None:
-    first = await leader(pair)
+async def test_a_kernel_that_nobody_touches_after_its_replica_was_killed_is_culled(
+    mortals: Cluster, victim: str
+) -> None:
+    first = await leader(mortals)
     killed = first if victim == "the leader" else 1 - first
-    async with Rest(pair.urls, pair.token) as rest:
+    async with Rest(mortals.urls, mortals.token) as rest:
         kernel_id = await rest.start(on=killed, name=LIGHT)
-        pair.replicas[killed].kill()
-        await culled(pair, kernel_id)
+        mortals.replicas[killed].kill()
+        await culled(mortals, kernel_id)
 
 
-async def test_one_whose_replicas_all_died_is_judged_when_one_is_back(pair: Cluster) -> None:
-    async with Rest(pair.urls, pair.token) as rest:
+async def test_one_whose_replicas_all_died_is_judged_when_one_is_back(mortals: Cluster) -> None:
+    async with Rest(mortals.urls, mortals.token) as rest:
         kernel_id = await rest.start(name=LIGHT)
-    for replica in pair.replicas:
+    for replica in mortals.replicas:
         replica.kill()
-    pair.start_again(0)
-    event = await culled(pair, kernel_id)
+    mortals.start_again(0)
+    event = await culled(mortals, kernel_id)
     assert event["details"]["idle_seconds"] > TIMEOUT
 
 
 async def test_a_connected_kernel_lives_until_its_client_is_gone_for_its_timeout(pair: Cluster) -> None:
     async with Rest(pair.urls, pair.token) as rest:
-        kernel_id = await rest.start(name=LIGHT)
-        other = await rest.start(name=LIGHT)
-        async with await rest.open(kernel_id):
-            await culled(pair, other)
+        kernel_id, client = await used(rest, lambda: rest.start(name=LIGHT))
+        async with client:
+            await culled(pair, await rest.start(name=LIGHT))
             assert pair.document(kernel_id)["phase"] == "running"
         await culled(pair, kernel_id)
 
 
 async def test_a_client_that_is_connected_is_told_dead_and_the_session_goes(make_cluster: MakeCluster) -> None:
-    pair = make(make_cluster, 2, EG_CULL_CONNECTED="true", EG_CULL_IDLE_TIMEOUT="4")
+    pair = make(make_cluster, 2, EG_CULL_CONNECTED="true")
     first = await leader(pair)
     async with Rest(pair.urls, pair.token) as rest:
-        body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": LIGHT}}
-        kernel_id = (await rest.post("/api/sessions", body)).json()["kernel"]["id"]
-        async with await rest.open(kernel_id, on=1 - first) as kernel:
-            await kernel.until_state("dead", seconds=30)
+
+        async def session() -> str:
+            body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": LIGHT}}
+            kernel_id: str = (await rest.post("/api/sessions", body)).json()["kernel"]["id"]
+            return kernel_id
+
+        kernel_id, client = await used(rest, session, on=1 - first)
+        async with client:
+            await client.until_state("dead")
         await culled(pair, kernel_id)
         assert await rest.get("/api/sessions") == []
 
@@ -106,17 +132,17 @@ async def test_a_kernel_may_wish_to_live_longer_or_shorter(make_cluster: MakeClu
         assert "KERNEL_CULL_IDLE_TIMEOUT" in answer.json()["message"]
 
 
-async def test_a_leader_that_was_paused_does_nothing_more(pair: Cluster) -> None:
-    first = await leader(pair)
-    former = pair.documents("leases")[0]["term"]
-    async with Rest(pair.urls, pair.token) as rest:
-        os.kill(pair.replicas[first].pid, signal.SIGSTOP)
-        await culled(pair, await rest.start(on=1 - first, name=LIGHT))
-        os.kill(pair.replicas[first].pid, signal.SIGCONT)
-        await eventually(lambda: "leads no more" in pair.replicas[first].log, "it has stepped down")
-        await eventually(lambda: "goes on as" in pair.replicas[first].log, "it knows that it was held for dead")
-        await culled(pair, await rest.start(on=first, name=LIGHT))
-    assert all(event["details"]["term"] > former for event in pair.documents("events", {"kind": "culled"}))
+async def test_a_leader_that_was_paused_does_nothing_more(mortals: Cluster) -> None:
+    first = await leader(mortals)
+    former = mortals.documents("leases")[0]["term"]
+    async with Rest(mortals.urls, mortals.token) as rest:
+        os.kill(mortals.replicas[first].pid, signal.SIGSTOP)
+        await culled(mortals, await rest.start(on=1 - first, name=LIGHT))
+        os.kill(mortals.replicas[first].pid, signal.SIGCONT)
+        await eventually(lambda: "leads no more" in mortals.replicas[first].log, "it has stepped down")
+        await eventually(lambda: "goes on as" in mortals.replicas[first].log, "it knows that it was held for dead")
+        await culled(mortals, await rest.start(on=first, name=LIGHT))
+    assert all(event["details"]["term"] > former for event in mortals.documents("events", {"kind": "culled"}))
 
 
 async def test_a_dry_run_ends_nothing_and_the_log_says_what_it_would(make_cluster: MakeCluster) -> None:
@@ -155,29 +181,31 @@ async def test_a_leader_that_is_stopped_gives_the_lead_back_at_once(pair: Cluste
 async def test_a_leader_that_is_cut_off_is_followed_by_another_and_its_own_kernels_live_on(
     replica_set: ReplicaSet,
 ) -> None:
-    settings = {**light_kernels.SETTINGS, **CULLING}
+    settings = {**light_kernels.SETTINGS, **CULLING, **IMPATIENT}
     with MongoProxy(replica_set.port) as proxy, Cluster(replica_set.uri, settings=settings) as cluster:
         light_kernels.install(cluster)
         (cut_off,) = cluster.start(settings={"EG_MONGODB_URI": proxy.uri})
         assert await leader(cluster) == 0
         cluster.start()
         async with Rest(cluster.urls, cluster.token) as rest:
-            orphan, used = await rest.start(on=0, name=LIGHT), await rest.start(on=0, name=LIGHT)
-            async with await rest.open(used, on=1):
-                proxy.refuse()
-                await eventually(lambda: "leads no more" in cut_off.log, "it has stepped down")
+            connected, client = await used(rest, lambda: rest.start(on=0, name=LIGHT), on=1)
+            async with client:
+                orphan, its_client = await used(rest, lambda: rest.start(on=0, name=LIGHT), on=0)
+                async with its_client:
+                    proxy.refuse()
+                    await eventually(lambda: "leads no more" in cut_off.log, "it has stepped down")
                 event = await culled(cluster, orphan)
                 proxy.pass_on()
                 await eventually(lambda: "goes on as" in cut_off.log, "it is back, under a new id")
-                assert cluster.document(used)["phase"] == "running"
-            await culled(cluster, used)
+                assert cluster.document(connected)["phase"] == "running"
+            await culled(cluster, connected)
     assert event["details"]["term"] >= 2
 
 
 async def test_a_kernel_that_is_used_on_a_replica_that_is_cut_off_is_not_culled(replica_set: ReplicaSet) -> None:
     """That one is not dead yet: the kernel's timeout is over long before a lease is. It knows of the use, alone."""
     leases = {"EG_LEASE_DURATION": "30", "EG_RENEW_DEADLINE": "20"}
-    settings = {**light_kernels.SETTINGS, **CULLING, **leases, "EG_CULL_IDLE_TIMEOUT": "3"}
+    settings = {**light_kernels.SETTINGS, **CULLING, **IMPATIENT, **leases, "EG_CULL_IDLE_TIMEOUT": "3"}
     with MongoProxy(replica_set.port) as proxy, Cluster(replica_set.uri, settings=settings) as cluster:
         light_kernels.install(cluster)
         cluster.start()

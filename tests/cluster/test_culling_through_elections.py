@@ -9,9 +9,9 @@ import pytest
 
 from tests.cluster import light_kernels
 from tests.cluster.light_kernels import LIGHT
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
-from tests.cluster.test_culling import CULLING, culled
+from tests.cluster.test_culling import CULLING, culled, used
 from tests.cluster.test_elections import freeze, kill, step_down
 from tests.replica_set import Mongod, ThreeMembers
 
@@ -24,7 +24,7 @@ def three(mongod_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def trio(three: ThreeMembers) -> Iterator[Cluster]:
-    with Cluster(three.uri, settings={**light_kernels.SETTINGS, **CULLING}) as cluster:
+    with Cluster(three.uri, settings={**light_kernels.SETTINGS, **CULLING, **IMPATIENT}) as cluster:
         light_kernels.install(cluster)
         cluster.start(2)
         yield cluster
@@ -34,8 +34,8 @@ def trio(three: ThreeMembers) -> Iterator[Cluster]:
 async def test_idle_kernels_are_culled_once_and_connected_ones_are_not(
     rest: Rest, trio: Cluster, three: ThreeMembers, go: Callable[[ThreeMembers, Mongod], Callable[[], None]]
 ) -> None:
-    used = await rest.start(name=LIGHT)
-    async with await rest.open(used):
+    kernel_id, client = await used(rest, lambda: rest.start(name=LIGHT))
+    async with client:
         idle = await rest.start(name=LIGHT)
         come_back = go(three, three.primary())
         three.primary()
@@ -43,6 +43,6 @@ async def test_idle_kernels_are_culled_once_and_connected_ones_are_not(
         come_back()
         three.wait_until_whole()
         await culled(trio, await rest.start(name=LIGHT))
-        assert trio.document(used)["phase"] == "running"
-    await culled(trio, used)
+        assert trio.document(kernel_id)["phase"] == "running"
+    await culled(trio, kernel_id)
     assert len(trio.documents("events", {"kind": "culled", "kernel_id": idle})) == 1

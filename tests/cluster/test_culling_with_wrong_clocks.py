@@ -13,7 +13,7 @@ from tests import requirements
 from tests.cluster import light_kernels
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.light_kernels import LIGHT
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.test_culling import (
     CULLING,
@@ -48,12 +48,17 @@ def wall_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pair(make_cluster: MakeCluster, wall_clock: Path) -> Cluster:
     """Their kernels' environments are not theirs, so the kernels' clocks are right."""
-    cluster = make_cluster(**light_kernels.SETTINGS, **CULLING)
+    cluster = make_cluster(**light_kernels.SETTINGS, **CULLING, **IMPATIENT)
     light_kernels.install(cluster)
     shifts = ({"LD_PRELOAD": str(wall_clock), "WALL_CLOCK_SHIFT": str(hours * 3600)} for hours in HOURS)
     for replica in [cluster.launch(shift) for shift in shifts]:
         replica.wait_until_ready("/readyz")
     return cluster
+
+
+@pytest.fixture
+def mortals(pair: Cluster) -> Cluster:
+    return pair
 
 
 async def test_the_clocks_are_wrong_and_what_is_stored_is_right(pair: Cluster) -> None:

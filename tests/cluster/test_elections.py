@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.traffic import Traffic
 from tests.cluster.waiting import eventually
@@ -22,7 +22,7 @@ def three(mongod_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def trio(three: ThreeMembers) -> Iterator[Cluster]:
-    with Cluster(three.uri) as cluster:
+    with Cluster(three.uri, settings=IMPATIENT) as cluster:
         cluster.start(2)
         yield cluster
 

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster import light_kernels
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.light_kernels import LIGHT
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
@@ -20,7 +20,7 @@ KERNELS = 6
 
 @pytest.fixture
 def three(make_cluster: MakeCluster) -> Cluster:
-    cluster = make_cluster(**light_kernels.SETTINGS)
+    cluster = make_cluster(**light_kernels.SETTINGS, **IMPATIENT)
     light_kernels.install(cluster)
     cluster.start(3)
     return cluster

@@ -86,9 +86,10 @@ async def test_a_launch_whose_replica_was_killed_is_ended_by_a_delete_on_another
 
 async def test_a_start_that_is_repeated_after_its_replica_was_killed_is_begun_anew(pair: Cluster) -> None:
     async with Rest(pair.urls, pair.token) as rest:
-        env = {"KERNEL_LAUNCH_TIMEOUT": "8"}  # so that it has time left when its replica is declared dead
+        env = {"KERNEL_LAUNCH_TIMEOUT": "8"}  # so that it has time left
         kernel_id, start = await launching(pair, rest, env)
         pair.replicas[0].kill()
+        pair.declare_dead(pair.replicas[0])
         await fails(start)
         body = {"name": NEVER_READY, "kernel_id": kernel_id, "env": env}
         answer = await rest.request("POST", "/api/kernels", on=1, body=body)
