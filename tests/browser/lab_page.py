@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from playwright.async_api import Locator, Page, expect
 
-PATIENCE_MS = 45_000  # a cold start of a kernel, beside a browser, on two busy cores
+PATIENCE_MS = 90_000  # a cold start of a kernel, beside a browser, on a busy machine
 expect.set_options(timeout=PATIENCE_MS)
 SETTINGS: dict[str, dict[str, object]] = {
     # It asks nothing at its first start, and looks for nothing on the net.

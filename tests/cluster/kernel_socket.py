@@ -25,8 +25,9 @@ from jupyter_server.services.kernels.connection.base import (
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from tests.cluster.waiting import PATIENCE_SECONDS
+
 V1 = "v1.kernel.websocket.jupyter.org"
-PATIENCE_SECONDS = 60.0
 DATE = "2026-01-01T00:00:00.000000Z"
 
 

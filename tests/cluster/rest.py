@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from tests.cluster.kernel_socket import KernelSocket
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 
 class Rest:
@@ -26,7 +27,7 @@ class Rest:
         self._turn = itertools.cycle(range(len(self.urls)))
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"token {token}"} if token else {},
-            timeout=90,
+            timeout=2 * PATIENCE_SECONDS,  # a start may wait its turn behind thirty others
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         )
 

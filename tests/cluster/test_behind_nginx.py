@@ -95,7 +95,7 @@ async def test_make_cluster_starts_a_killed_replica_again_and_ends_the_kernels(
     playground: tuple[Cluster, ServerProcess],
 ) -> None:
     cluster, script = playground
-    await eventually(lambda: "Ctrl-C stops all" in script.log, "all are ready", seconds=90)
+    await eventually(lambda: "Ctrl-C stops all" in script.log, "all are ready")
     async with Rest([script.url], "") as rest:
         kernel_id = await rest.start()
         pid = int(re.findall(r"kill -9 (\d+)", script.log)[0])
@@ -104,7 +104,7 @@ async def test_make_cluster_starts_a_killed_replica_again_and_ends_the_kernels(
         for _ in range(4):
             assert await rest.listed() == {kernel_id}
         await eventually(lambda: "replica-1 is started again, process" in script.log, "it is started again")
-    assert script.stop(seconds=60) == 0
+    assert script.stop() == 0
     assert not cluster.kernel_processes()
     assert (Path(cluster.folder) / ".cluster/database").is_dir()
 
@@ -113,6 +113,6 @@ async def test_make_cluster_names_the_balancer_before_any_replica(
     playground: tuple[Cluster, ServerProcess],
 ) -> None:
     _, script = playground
-    await eventually(lambda: "replica-2" in script.log, "a replica speaks", seconds=90)
+    await eventually(lambda: "replica-2" in script.log, "a replica speaks")
     assert script.log.index(script.url) < script.log.index("replica-")
-    assert script.stop(seconds=60) == 0
+    assert script.stop() == 0

@@ -36,7 +36,7 @@ async def test_a_kernel_that_dies_is_told_dead_everywhere_and_ended_with_its_rea
     kernel_id = await rest.start(on=0)
     async with await rest.open(kernel_id, on=on) as kernel:
         await kernel.begin(code)
-        await kernel.until_state("dead", seconds=15)
+        await kernel.until_state("dead")
     record = await ended(trio, kernel_id)
     assert named in record["reason"]
     assert LAST_WORDS in record["reason"]
@@ -56,5 +56,5 @@ async def test_a_kernel_that_ends_itself_as_exit_does_is_ended(rest: Rest, trio:
     kernel_id = await rest.start(on=0)
     async with await rest.open(kernel_id, on=1) as kernel:
         await kernel.begin("exit()")
-        await kernel.until_state("dead", seconds=15)
+        await kernel.until_state("dead")
     await ended(trio, kernel_id)

@@ -26,7 +26,7 @@ from nbclient import NotebookClient
 url, source, result = sys.argv[1:]
 GatewayClient.instance().url = url
 notebook = nbformat.read(source, 4)
-NotebookClient(notebook, kernel_manager_class=GatewayKernelManager, timeout=60).execute()
+NotebookClient(notebook, kernel_manager_class=GatewayKernelManager, timeout=200).execute()
 nbformat.write(notebook, result)
 """
 
@@ -37,7 +37,7 @@ async def test_a_whole_notebook_is_run_by_nbclient(make_cluster: MakeCluster, tm
     result = tmp_path / "result.ipynb"
     command = [sys.executable, "-c", RUN, cluster.urls[0], str(NOTEBOOK), str(result)]
     run = await asyncio.to_thread(
-        subprocess.run, command, env=clean_env(tmp_path), capture_output=True, text=True, timeout=90, check=False
+        subprocess.run, command, env=clean_env(tmp_path), capture_output=True, text=True, timeout=250, check=False
     )
     assert run.returncode == 0, run.stderr[-3000:]
     outputs = {cell.id: cell.get("outputs") for cell in nbformat.read(result, 4).cells}

@@ -13,7 +13,7 @@ from tests.cluster.replicas import PLANTED, Cluster
 from tests.cluster.rest import Rest
 
 STARTS = 30
-SETTINGS = {"EG_CLIENT_ENVS": "SECRET_OF_REQUEST", "EG_KERNEL_LAUNCH_TIMEOUT": "90"}
+SETTINGS = {"EG_CLIENT_ENVS": "SECRET_OF_REQUEST", "EG_KERNEL_LAUNCH_TIMEOUT": "170"}
 
 
 def sentinel_env(user: str, number: int) -> dict[str, str]:

@@ -10,7 +10,7 @@ from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
 STARTS = 30
-SETTINGS = {"EG_KERNEL_LAUNCH_TIMEOUT": "90"}
+SETTINGS = {"EG_KERNEL_LAUNCH_TIMEOUT": "170"}
 
 
 async def test_kernelspecs_and_lists_are_answered_while_thirty_kernels_start(rest: Rest, trio: Cluster) -> None:

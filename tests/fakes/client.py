@@ -11,6 +11,7 @@ from uuid import uuid4
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 
 from enterprise_gateway.relay.interfaces import Frame
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 Message = dict[str, Any]
 
@@ -74,7 +75,7 @@ class FakeSink:
 
     async def until(self, true: Callable[[FakeSink], Any]) -> Any:
         """Wait until a condition on this sink is true; returns what it gave."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not (found := true(self)):
                 self._news.clear()
                 await self._news.wait()

@@ -20,6 +20,8 @@ import zmq
 import zmq.asyncio
 from jupyter_client.session import Session
 
+from tests.cluster.waiting import PATIENCE_SECONDS
+
 CHANNELS = ("shell", "control", "stdin")
 PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
 
@@ -157,7 +159,7 @@ class FakeKernel:
             found[:] = [request for request in self.requests if request.msg_type == msg_type]
             return len(found) >= count
 
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
             await self._news.wait_for(enough)
         return found
 

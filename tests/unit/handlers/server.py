@@ -24,6 +24,7 @@ from enterprise_gateway.handlers.services import Channels, Check, GatewayService
 from enterprise_gateway.kernels.requests import StartRequest
 from enterprise_gateway.sessions.requests import SessionChanges, SessionRequest
 from persistence import clock
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 KERNEL_ID = "11111111-2222-3333-4444-555555555555"
 OTHER_ID = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -234,7 +235,7 @@ async def serving(
 
 async def soon(condition: Callable[[], bool] | Awaitable[Any]) -> None:
     """Wait for a condition, at most some seconds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         if not callable(condition):
             await condition
             return

@@ -8,6 +8,7 @@ import pytest
 import zmq
 
 from enterprise_gateway.relay.sockets import MAX_SOCKETS, Socket, SocketReader, address, relay_context
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 
 class Pair:
@@ -28,7 +29,7 @@ class Pair:
         self.news.set()
 
     async def until(self, count: int) -> list[bytes]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while sum(map(len, self.batches)) < count:
                 self.news.clear()
                 await self.news.wait()
@@ -51,7 +52,7 @@ async def test_what_came_before_the_reader_is_read() -> None:
     near.poll(1_000)  # the edge is spent
     got = asyncio.Event()
     reader = SocketReader(near, lambda _: got.set(), budget=8)
-    await asyncio.wait_for(got.wait(), 5)
+    await asyncio.wait_for(got.wait(), PATIENCE_SECONDS)
     reader.close()
     far.close(0)
 
