@@ -31,11 +31,11 @@ PLAN = "EG_TEST_FAULTS"
 SETTINGS = {
     **light_kernels.SETTINGS,
     "EG_SHUTDOWN_WAIT_TIME": "0.5",
-    "EG_KERNEL_LAUNCH_TIMEOUT": "5",
+    "EG_KERNEL_LAUNCH_TIMEOUT": "8",
     "EG_MAX_KERNELS": "1000",
     "EG_MAX_KERNELS_PER_USER": "1000",
 }
-"""Acts are overdue after 10 s (launches), 11 s (stops) and 21 s (restarts)."""
+"""Acts are overdue after 16 s (launches), 11 s (stops) and 27 s (restarts)."""
 AT_ONCE = 4
 LOST = (HTTPError, OSError, Closed, TimeoutError)
 LOOK_SECONDS = 0.2  # a look at all kernels is no trifle

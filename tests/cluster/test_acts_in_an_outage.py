@@ -103,7 +103,7 @@ async def test_a_start_goes_on(rest: Rest, trio: Cluster, database: Database, st
 async def test_a_start_that_does_not_get_through_in_time_leaves_nothing(
     rest: Rest, trio: Cluster, database: Database, step: str, fate: Fate
 ) -> None:
-    body = {"name": "python3", "env": {"KERNEL_LAUNCH_TIMEOUT": "2"}}
+    body = {"name": "python3", "env": {"KERNEL_LAUNCH_TIMEOUT": "5"}}  # it gets to that step before
     trap = database.proxy.swallow_at(LAUNCH[step], fate)
     answer = await begin(rest, "POST", "/api/kernels", body=body)
     assert trap.given_up.is_set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.rest import Rest
-from tests.cluster.test_takeover import LAUNCH_TIMEOUT, NEVER_READY, install_kernel_that_is_never_ready
+from tests.cluster.test_takeover import NEVER_READY, install_kernel_that_is_never_ready
 
 
 async def test_a_client_may_come_before_its_kernel_is_up(make_cluster: MakeCluster) -> None:
@@ -23,7 +23,7 @@ async def test_a_client_of_a_kernel_that_does_not_come_up_is_told_dead(make_clus
     install_kernel_that_is_never_ready(cluster)
     cluster.start(2)
     async with Rest(cluster.urls, cluster.token) as rest:
-        body = {"name": NEVER_READY, "env": LAUNCH_TIMEOUT}
+        body = {"name": NEVER_READY, "env": {"KERNEL_LAUNCH_TIMEOUT": "8"}}  # its clients come before that
         kernel_id = (await rest.post("/api/kernels", body, on=0)).json()["id"]
         async with await rest.open(kernel_id, on=0) as here, await rest.open(kernel_id, on=1) as elsewhere:
             for kernel in (here, elsewhere):

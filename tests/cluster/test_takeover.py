@@ -12,9 +12,9 @@ import pytest
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
+from tests.cluster.test_drain import SLOW, install_kernel_that_waits_for_a_file, let_go
 from tests.cluster.waiting import eventually
 
-LAUNCH_TIMEOUT = {"KERNEL_LAUNCH_TIMEOUT": "2"}  # seconds; an act is overdue after twice as long
 NEVER_READY = "never-ready"
 
 
@@ -42,12 +42,10 @@ async def fails(task: asyncio.Task[object]) -> None:
     task.exception()
 
 
-async def launching(
-    pair: Cluster, rest: Rest, env: dict[str, str] = LAUNCH_TIMEOUT
-) -> tuple[str, asyncio.Task[object]]:
+async def launching(pair: Cluster, rest: Rest, name: str = NEVER_READY) -> tuple[str, asyncio.Task[object]]:
     """A kernel whose launch on replica 0 has a process and no end."""
     kernel_id = "0b9a1bd4-1f0e-4b8e-9a41-2f4fd6b6a001"
-    body = {"name": NEVER_READY, "kernel_id": kernel_id, "env": env}
+    body = {"name": name, "kernel_id": kernel_id}
     start = asyncio.create_task(rest.request("POST", "/api/kernels", on=0, body=body))
     await eventually(lambda: pair.kernel_processes(kernel_id), "its process is there")
     await eventually(lambda: "process" in pair.document(kernel_id), "its process is recorded")
@@ -56,7 +54,7 @@ async def launching(
 
 async def test_a_launch_that_never_answers_is_stopped_at_its_deadline_and_leaves_nothing(pair: Cluster) -> None:
     async with Rest(pair.urls, pair.token) as rest:
-        body = {"name": NEVER_READY, "env": LAUNCH_TIMEOUT}
+        body = {"name": NEVER_READY, "env": {"KERNEL_LAUNCH_TIMEOUT": "2"}}
         answer = await rest.request("POST", "/api/kernels", on=0, body=body)
     assert answer.status_code == 504
     assert "KERNEL_LAUNCH_TIMEOUT" in answer.json()["message"]
@@ -78,6 +76,7 @@ async def test_a_launch_whose_replica_was_killed_is_ended_by_a_delete_on_another
     async with Rest(pair.urls, pair.token) as rest:
         kernel_id, start = await launching(pair, rest)
         pair.replicas[0].kill()
+        pair.declare_dead(pair.replicas[0])
         await fails(start)
         await rest.delete(f"/api/kernels/{kernel_id}", on=1)
         await rest.get(f"/api/kernels/{kernel_id}", on=1, expect=404)
@@ -85,17 +84,18 @@ async def test_a_launch_whose_replica_was_killed_is_ended_by_a_delete_on_another
 
 
 async def test_a_start_that_is_repeated_after_its_replica_was_killed_is_begun_anew(pair: Cluster) -> None:
+    install_kernel_that_waits_for_a_file(pair)
     async with Rest(pair.urls, pair.token) as rest:
-        env = {"KERNEL_LAUNCH_TIMEOUT": "8"}  # so that it has time left
-        kernel_id, start = await launching(pair, rest, env)
+        kernel_id, start = await launching(pair, rest, SLOW)
         pair.replicas[0].kill()
         pair.declare_dead(pair.replicas[0])
         await fails(start)
-        body = {"name": NEVER_READY, "kernel_id": kernel_id, "env": env}
-        answer = await rest.request("POST", "/api/kernels", on=1, body=body)
-        assert answer.status_code == 504
+        again = asyncio.create_task(rest.start(on=1, kernel_id=kernel_id, name=SLOW))
+        await eventually(lambda: [p.generation for p in pair.kernel_processes()] == [2], "it is launched again")
+        let_go(pair)
+        assert await again == kernel_id
+        assert await rest.run(kernel_id, "print(6 * 7)", on=1) == "42"
         assert pair.document(kernel_id)["generation"] == 2
-        await eventually(lambda: not pair.kernel_processes(), "neither launch has left anything")
 
 
 async def test_a_restart_whose_replica_was_killed_is_tried_once_more_by_another(pair: Cluster) -> None:
