@@ -36,7 +36,7 @@ PATIENT = {
     "EG_OPERATION_TIMEOUT": "10",
 }
 """However slow the machine: no replica is held for dead, nor the database for away. A pause is no death."""
-IMPATIENT = {"EG_LEASE_DURATION": "2", "EG_RENEW_DEADLINE": "1.2", "EG_OPERATION_TIMEOUT": "0.5"}
+IMPATIENT = {"EG_LEASE_DURATION": "5", "EG_RENEW_DEADLINE": "3", "EG_OPERATION_TIMEOUT": "1.5"}
 """For tests that wait until a death or an outage is noticed; in all others it would be noticed where there is none."""
 PLANTED = "GATEWAY_ONLY_SECRET"
 """A variable of each replica's own environment that no kernel, log, answer or document may show."""

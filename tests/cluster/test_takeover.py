@@ -54,7 +54,7 @@ async def launching(pair: Cluster, rest: Rest, name: str = NEVER_READY) -> tuple
 
 async def test_a_launch_that_never_answers_is_stopped_at_its_deadline_and_leaves_nothing(pair: Cluster) -> None:
     async with Rest(pair.urls, pair.token) as rest:
-        body = {"name": NEVER_READY, "env": {"KERNEL_LAUNCH_TIMEOUT": "2"}}
+        body = {"name": NEVER_READY, "env": {"KERNEL_LAUNCH_TIMEOUT": "5"}}
         answer = await rest.request("POST", "/api/kernels", on=0, body=body)
     assert answer.status_code == 504
     assert "KERNEL_LAUNCH_TIMEOUT" in answer.json()["message"]

@@ -16,7 +16,7 @@ from tests.cluster.waiting import eventually
 from tests.mongo_proxy import Command, MongoProxy
 
 WRITES = ("insert", "findAndModify", "update")
-SLOW_SECONDS = 0.1  # several operations make a start; each may take half a second
+SLOW_SECONDS = 0.1  # several operations make a start; each may take its time
 LONG_SECONDS = 20.0
 
 in_soak = pytest.mark.soak

@@ -12,14 +12,16 @@ from contextlib import nullcontext
 
 from persistence import clock
 from tests.cluster.processes import ServerProcess
-from tests.cluster.replicas import BEAT_SECONDS, IMPATIENT, Cluster
+from tests.cluster.replicas import BEAT_SECONDS, Cluster
 from tests.mongo_proxy import MongoProxy
 from tests.monkey.history import History
 from tests.replica_set import ReplicaSet
 
 # mongod dies with the thread that started it, so that must not be one of the event loop's own.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="mongod")
-HELD_FOR_DEAD_SECONDS = float(IMPATIENT["EG_LEASE_DURATION"]) - BEAT_SECONDS
+LEASES = {"EG_LEASE_DURATION": "2", "EG_RENEW_DEADLINE": "1.2", "EG_OPERATION_TIMEOUT": "0.5"}
+"""Short, so that much happens in a minute."""
+HELD_FOR_DEAD_SECONDS = float(LEASES["EG_LEASE_DURATION"]) - BEAT_SECONDS
 """How long a replica may be quiet, and is still taken for alive: it may have beaten an interval before."""
 WRITES = ("update", "insert", "findAndModify")
 

@@ -18,12 +18,12 @@ from contextlib import AsyncExitStack, ExitStack
 import pytest
 
 from persistence import clock
-from tests.cluster.replicas import IMPATIENT, Cluster
+from tests.cluster.replicas import Cluster
 from tests.cluster.waiting import eventually
 from tests.mongo_proxy import MongoProxy
 from tests.monkey.clients import Client
 from tests.monkey.history import History, Violation
-from tests.monkey.mischief import Mischief
+from tests.monkey.mischief import LEASES, Mischief
 from tests.replica_set import ReplicaSet
 
 SECONDS = float(os.environ.get("MONKEY_SECONDS", "60"))
@@ -31,7 +31,7 @@ SEED = int(os.environ.get("MONKEY_SEED", str(secrets.randbelow(1_000_000))))
 CLIENTS = 10
 REPLICAS = 3
 SETTINGS = {
-    **IMPATIENT,
+    **LEASES,
     "EG_SHUTDOWN_WAIT_TIME": "2",
     "EG_KERNEL_LAUNCH_TIMEOUT": "8",
     "EG_DRAIN_TIMEOUT": "10",
