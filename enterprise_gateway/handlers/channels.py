@@ -161,6 +161,7 @@ class Heartbeat:
         self._interval = interval_seconds
         self._missed = 0
         self._heard = asyncio.Event()
+        self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         if interval_seconds > 0:
             self._schedule()
@@ -179,10 +180,12 @@ class Heartbeat:
                 await self._heard.wait()
         except (WebSocketClosedError, TimeoutError):
             return False
-        return True
+        return not self._closed
 
     def stop(self) -> None:
         """The WebSocket has closed."""
+        self._closed = True
+        self._heard.set()
         if self._timer is not None:
             self._timer.cancel()
 

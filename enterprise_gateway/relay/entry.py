@@ -2,7 +2,7 @@
 
 A client may open a WebSocket, give it up without closing it, and open another one, which a balancer sends to another
 replica. Whichever is recorded last would take the session. So who is silent asks the former connection first, and is
-not recorded while the client is there: it answers a ping, and has spoken. Who speaks is recorded at once.
+not recorded, but closed, if the client is there: it answers a ping, and has spoken. Who speaks is recorded at once.
 
 The former connection, once it has let a silent one in, sends no request of its client any more until it is recorded
 anew: by then its DEALERs may be deaf. A former connection that can't be asked in time lets in.

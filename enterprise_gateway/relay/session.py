@@ -38,6 +38,7 @@ from enterprise_gateway.relay.succession import Succession
 from persistence import clock
 
 CLOSE_NORMAL, CLOSE_RESTARTING, CLOSE_TRY_AGAIN_LATER = 1000, 1012, 1013
+TOOK_OVER = "Another connection of this session took over"
 LINGER_SECONDS = 1.0  # what a client sent last is on its way by then
 
 
@@ -170,8 +171,10 @@ class ClientSession:
         return await self._presence.answers()
 
     def stand_aside(self) -> None:
-        """The client is elsewhere. What is here ends, until it speaks here."""
-        self._log.debug("A client's session is at another replica; this connection of it waits until the client speaks")
+        """The client is elsewhere: what is here ends."""
+        self._log.info("The client speaks on a WebSocket of its session at another replica; this one is closed")
+        for outlet in self.outlets:
+            outlet.close(CLOSE_NORMAL, TOOK_OVER)
         self.end()
 
     async def admitted_here(self, n: int) -> bool:

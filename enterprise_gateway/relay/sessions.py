@@ -22,7 +22,13 @@ from enterprise_gateway.relay.interfaces import ClientSink
 from enterprise_gateway.relay.open_requests import OpenRequest
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
-from enterprise_gateway.relay.session import CLOSE_NORMAL, CLOSE_TRY_AGAIN_LATER, ClientSession, Kernel
+from enterprise_gateway.relay.session import (
+    CLOSE_NORMAL,
+    CLOSE_TRY_AGAIN_LATER,
+    TOOK_OVER,
+    ClientSession,
+    Kernel,
+)
 from enterprise_gateway.relay.sockets import KernelLink
 from enterprise_gateway.relay.succession import within
 from persistence import clock
@@ -221,7 +227,7 @@ class Sessions:
             if other is not connection and other.key == connection.key:
                 self._log.info("The client speaks on another WebSocket of its session; this one is closed")
                 # 1000: it must not come back and take over in its turn.
-                other.close(CLOSE_NORMAL, "Another connection of this session took over")
+                other.close(CLOSE_NORMAL, TOOK_OVER)
 
     def _abort(self, connection: ClientConnection, request: ClientMessage) -> None:
         asked = OpenRequest(request.channel, request.msg_type, request.parts[0])

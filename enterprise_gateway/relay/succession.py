@@ -36,7 +36,7 @@ class Heir(Guest, Protocol):
         ...
 
     def stand_aside(self) -> None:
-        """The client is elsewhere. What is here ends, until it speaks here."""
+        """The client is elsewhere: what is here ends."""
         ...
 
     async def settled(self) -> None:

@@ -32,7 +32,7 @@ while not os.path.exists({path!r}):
     time.sleep(0.02)
 """
 PER_STAY = 12  # messages that a client reads before it goes on
-SERVICE_RESTART = 1012
+NORMAL, SERVICE_RESTART = 1000, 1012
 
 
 class Traveller:
@@ -264,21 +264,22 @@ async def test_a_replica_that_is_killed_costs_the_gap_and_nothing_else(small: tu
     await traveller.leave()
 
 
+GiveUp = Callable[[int], Awaitable[KernelSocket]]
+
+
 @pytest.fixture
-async def given_up(traveller: Traveller) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+async def given_up(traveller: Traveller) -> AsyncIterator[GiveUp]:
     """Opens WebSockets of the traveller's session, on which nothing is ever said and which stay open."""
     opened: list[KernelSocket] = []
 
-    async def open_on(replica: int) -> None:
+    async def open_on(replica: int) -> KernelSocket:
         socket = await traveller.rest.open(traveller.kernel_id, on=replica, session_id=traveller.session_id)
         opened.append(socket)
+        return socket
 
     yield open_on
     for socket in opened:
         await socket.close()
-
-
-GiveUp = Callable[[int], Awaitable[None]]
 
 
 @pytest.mark.parametrize("first", ["the client", "the one that is given up"])
@@ -307,15 +308,18 @@ async def test_no_request_is_lost_where_a_client_opens_two_websockets_at_once_an
         await traveller.leave()
 
 
-async def test_a_websocket_that_is_given_up_while_a_cell_runs_takes_no_output_away(
+async def test_a_websocket_that_is_given_up_while_a_cell_runs_takes_no_output_away_and_is_closed(
     traveller: Traveller, given_up: GiveUp
 ) -> None:
     await traveller.begin(NUMBERED, on=0)
     await traveller.read(PER_STAY)
-    await given_up(1)
-    await given_up(2)
+    sockets = [await given_up(1), await given_up(2)]
     await traveller.read()
     assert_once_and_whole(traveller)
+    for socket in sockets:
+        with pytest.raises(Closed) as closed:
+            await socket.until(lambda _: False)
+        assert closed.value.code == NORMAL
     await traveller.leave()
 
 
