@@ -9,6 +9,8 @@ from benchmarks.figures.figure import Figure
 from benchmarks.subjects.subject import Missing, Running, Subject
 from benchmarks.table import Run
 
+SHOWN = 200  # characters of what a failure says
+
 Say = Callable[[str], None]
 
 
@@ -39,7 +41,8 @@ def _measure(run: Run, figure: Figure, name: str, subject: Running, say: Say) ->
     try:
         found = figure.measure(subject)
     except Exception as error:  # noqa: BLE001 - a peer may fail in any way, and the others are still to be measured
-        run.failures.append(f"{figure.name} of {name}: {type(error).__name__}: {error}")
+        why = str(error).partition("\n")[0][:SHOWN]
+        run.failures.append(f"{figure.name} of {name}: {type(error).__name__}: {why}")
         say(run.failures[-1])
         return
     for key, value in found.items():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from benchmarks.subjects.launching import launched
 from benchmarks.subjects.subject import Gateway, Missing
 from enterprise_gateway.config.replica import ReplicaTraits
 from persistence.errors import ConfigurationError
@@ -31,13 +33,6 @@ class Ours:
     @contextmanager
     def run(self) -> Iterator[Gateway]:
         """Start a mongod and one replica."""
-        with self.cluster() as cluster:
-            (replica,) = cluster.start(prefix=self._prefix)
-            yield Gateway(replica.url, replica.pid, cluster.token)
-
-    @contextmanager
-    def cluster(self) -> Iterator[Cluster]:
-        """A mongod, and replicas to be started on it."""
         try:
             mongod = find_mongod()
             check_mongod(mongod)
@@ -47,8 +42,19 @@ class Ours:
             tempfile.TemporaryDirectory(prefix="bench-") as folder,
             ReplicaSet(mongod, Path(folder)) as server,
             Cluster(server.uri, settings=_defaults()) as cluster,
+            self._replica(cluster, server.uri) as gateway,
         ):
-            yield cluster
+            yield gateway
+
+    @contextmanager
+    def _replica(self, cluster: Cluster, database: str) -> Iterator[Gateway]:
+        replica, seconds = launched(lambda: cluster.launch(prefix=self._prefix))
+        try:
+            replica.wait_until_ready("/readyz")
+            another = partial(self._replica, cluster, database)
+            yield Gateway(replica.url, replica.pid, cluster.token, seconds, another, database)
+        finally:
+            replica.kill()
 
 
 def _defaults() -> dict[str, str]:

@@ -10,11 +10,12 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.process import children
+from benchmarks.subjects.launching import launched
 from benchmarks.subjects.subject import Gateway, Missing
 from benchmarks.subjects.venvs import python_with
 from tests.cluster.jupyter_servers import clean_env
@@ -36,8 +37,8 @@ class JupyterServer:
         options = [f"--IdentityProvider.token={token}", "--ZMQChannelsWebsocketConnection.limit_rate=False"]
         options += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root"]
         command = [str(python_with(self.requirement)), "-m", "jupyter_server", *options]
-        with _served(self.name, command, {}) as server:
-            yield Gateway(server.url, server.pid, token)
+        with _served(self.name, command, {}, end=ServerProcess.stop) as (server, seconds):
+            yield Gateway(server.url, server.pid, token, seconds, self.run)
 
 
 class EnterpriseGateway:
@@ -58,23 +59,26 @@ class EnterpriseGateway:
         token = secrets.token_hex(16)
         python = python_with(self.requirement)
         command = [*NAMESPACE, str(python), "-m", "enterprise_gateway", "--EnterpriseGatewayApp.port_retries=0"]
-        with _served(self.name, command, {"EG_AUTH_TOKEN": token}) as server:
+        # unshare does not pass SIGTERM on; with it everything in its namespace is killed.
+        with _served(self.name, command, {"EG_AUTH_TOKEN": token}, end=ServerProcess.kill) as (server, seconds):
             (pid,) = children(server.pid)
-            yield Gateway(server.url, pid, token, {"KERNEL_USERNAME": "bench"})
+            yield Gateway(server.url, pid, token, seconds, self.run)
 
 
 @contextmanager
-def _served(name: str, command: list[str], env: Mapping[str, str]) -> Iterator[ServerProcess]:
+def _served(
+    name: str, command: list[str], env: Mapping[str, str], *, end: Callable[[ServerProcess], object]
+) -> Iterator[tuple[ServerProcess, float]]:
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as made:
         folder = Path(made)
         _offer_kernel(folder / "data")
         port = free_port()
-        server = ServerProcess(name, [*command, f"--port={port}"], clean_env(folder, **env), port, folder)
+        told = clean_env(folder, **env)
+        server, seconds = launched(lambda: ServerProcess(name, [*command, f"--port={port}"], told, port, folder))
         try:
-            server.wait_until_ready("/api")
-            yield server
+            yield server, seconds
         finally:
-            server.stop()
+            end(server)
 
 
 def _offer_kernel(data: Path) -> None:

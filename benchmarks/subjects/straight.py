@@ -6,11 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from jupyter_client.manager import KernelManager
 
 from benchmarks.clients.channels import Channels
 from benchmarks.clients.zeromq import ZeroMQChannels
+from benchmarks.subjects.subject import USER
 
 
 class Straight:
@@ -42,9 +44,9 @@ class StraightKernels:
         self._folder = folder
         self._managers: dict[str, KernelManager] = {}
 
-    def start_kernel(self) -> str:
+    def start_kernel(self, user: str = USER) -> str:
         """Start a kernel and return its id."""
-        name = str(len(self._managers))
+        name = uuid4().hex[:8]
         manager = KernelManager(
             kernel_name="python3",
             transport="ipc",

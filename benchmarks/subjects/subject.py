@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from benchmarks.clients.channels import Channels, Request
 from benchmarks.clients.rest import Rest
 from benchmarks.clients.websocket import WebSocketChannels
+
+USER = "bench"
 
 
 class Missing(Exception):
@@ -24,8 +26,8 @@ class Running(Protocol):
         """Whose cost is counted; None where nothing is between the client and the kernel."""
         ...
 
-    def start_kernel(self) -> str:
-        """Start a kernel and return its id."""
+    def start_kernel(self, user: str = USER) -> str:
+        """Start a kernel for a user and return its id."""
         ...
 
     def end_kernel(self, kernel_id: str) -> None:
@@ -63,13 +65,17 @@ class Gateway:
         url: Where it listens.
         pid: Its process.
         token: What it asks clients for.
-        kernel_env: What it wants to be told with each start.
+        start_seconds: From its exec to its first answer.
+        another: Starts one more of its kind; ours is a replica on the same database.
+        database: The URI of the MongoDB that it is on, if it is on one.
     """
 
     url: str
     pid: int
     token: str
-    kernel_env: Mapping[str, str] = field(default_factory=dict)
+    start_seconds: float
+    another: Callable[[], AbstractContextManager[Gateway]]
+    database: str | None = None
 
     @contextmanager
     def rest(self) -> Iterator[Rest]:
@@ -80,10 +86,11 @@ class Gateway:
         finally:
             client.close()
 
-    def start_kernel(self) -> str:
+    def start_kernel(self, user: str = USER) -> str:
         """Start a kernel and return its id."""
+        body = {"name": "python3", "env": {"KERNEL_USERNAME": user}}
         with self.rest() as rest:
-            return str(rest.request("POST", "/api/kernels", {"name": "python3", "env": dict(self.kernel_env)})["id"])
+            return str(rest.request("POST", "/api/kernels", body)["id"])
 
     def end_kernel(self, kernel_id: str) -> None:
         """End a kernel."""
