@@ -205,7 +205,7 @@ async def test_a_leader_that_is_cut_off_is_followed_by_another_and_its_own_kerne
 async def test_a_kernel_that_is_used_on_a_replica_that_is_cut_off_is_not_culled(replica_set: ReplicaSet) -> None:
     """That one is not dead yet: the kernel's timeout is over long before a lease is. It knows of the use, alone."""
     leases = {"EG_LEASE_DURATION": "30", "EG_RENEW_DEADLINE": "20"}
-    settings = {**light_kernels.SETTINGS, **CULLING, **IMPATIENT, **leases, "EG_CULL_IDLE_TIMEOUT": "3"}
+    settings = {**light_kernels.SETTINGS, **CULLING, **IMPATIENT, **leases, "EG_CULL_IDLE_TIMEOUT": "6"}
     with MongoProxy(replica_set.port) as proxy, Cluster(replica_set.uri, settings=settings) as cluster:
         light_kernels.install(cluster)
         cluster.start()

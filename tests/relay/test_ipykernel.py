@@ -70,7 +70,7 @@ async def execute(client: WebSocketClientConnection, code: str) -> list[dict[str
 async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[str, Any]) -> None:
     async with gateway() as (server, relay):
         await relay.bind(ipykernel, 1)
-        async with connect(server) as client, asyncio.timeout(60):
+        async with connect(server) as client, asyncio.timeout(200):
             messages = await execute(client, FLOOD)
     outputs = [message["content"]["text"] for message in messages if message["header"]["msg_type"] == "stream"]
     assert "".join(outputs) == "".join(f"{number}\n" for number in range(MESSAGES))
