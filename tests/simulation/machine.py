@@ -138,13 +138,13 @@ class Disturbed(RuleBasedStateMachine):
         self.world.passes(seconds)
         self.world.come_back()
 
-    @rule(slow=st.floats(2.0, 4.9), seconds=st.floats(1.0, 40.0))
+    @rule(slow=st.floats(4.0, 4.8), seconds=st.floats(8.0, 30.0))
     def the_leader_hears_late_of_a_renewal_and_is_cut_off(self, slow: float, seconds: float) -> None:
         for replica in self.world.live:
             if replica.leads and self._healthy(replica):
                 self.world.spoil(replica, "leases", Fault(slow_seconds=slow))
                 self._until_sent(replica)
-                self.world.passes(slow)
+                self.world.passes(slow + 0.05)
                 self.world.cut(replica)
                 self._steps(seconds)
                 self.world.mend(replica)
@@ -152,9 +152,9 @@ class Disturbed(RuleBasedStateMachine):
 
     def _until_sent(self, replica: Replica) -> None:
         """Let time pass until what is to be spoilt is on its way."""
-        for _ in range(40):
+        for _ in range(120):
             if replica.link.faults:
-                self.world.passes(0.3)
+                self.world.passes(0.1)
 
     def _steps(self, seconds: float) -> None:
         """Let time pass, and look often."""
