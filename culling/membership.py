@@ -40,7 +40,6 @@ class Membership:
         version: Of this software.
         timings: Of beats and leases.
         log: Told of one's own beats that fail, and of others that come, go and are suspected.
-        load: How many kernels this replica watches or launches.
         culling: Digest of its settings of culling.
         monotonic: The clock of observation, for tests.
     """
@@ -54,14 +53,13 @@ class Membership:
         version: str,
         timings: MembershipTimings,
         log: Logger | LoggerAdapter[Any],
-        load: Callable[[], int] = lambda: 0,
         culling: str = "",
         monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
         self.timings = timings
         self._store = store
         self._log = log
-        self._load = load
+        self._load: Callable[[], int] = lambda: 0
         self._monotonic = monotonic
         self._own = ReplicaRecord(
             replica_id=uuid4().hex,
@@ -115,6 +113,10 @@ class Membership:
         An outage of the database does not make it grow. A replica that hangs does.
         """
         return None if self._attempted_at is None else self._monotonic() - self._attempted_at
+
+    def measure_load(self, load: Callable[[], int]) -> None:
+        """Have each beat tell what `load` gives: how many kernels this replica watches or launches."""
+        self._load = load
 
     def on_new_identity(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when `replica_id` has changed, with the new one registered already.

@@ -131,6 +131,7 @@ class Builder:
     def build(self, membership: Membership) -> Assembly:
         """Build all the rest and serve it. The kernels' runtime directory is prepared by now."""
         parts = self._parts(membership)
+        membership.measure_load(lambda: parts.load)
         self._store.kernels.on_step(SessionTidying(self._store, parts.background).made)
         flusher = Flusher(self._store, membership, parts.held)
         membership.on_new_identity(flusher.report_anew)

@@ -33,3 +33,8 @@ class KernelParts:
     held: HeldKernels = field(default_factory=HeldKernels)
     work: WorkAtHand = field(default_factory=WorkAtHand)
     changes: Changes = field(default_factory=Changes)
+
+    @property
+    def load(self) -> int:
+        """How many kernels this replica watches, or is at work on."""
+        return len({held.kernel_id for held in self.held if held.owned}.union(self.work.kernel_ids))

@@ -170,6 +170,18 @@ async def test_what_happened_to_a_kernel_is_told_once_each(pair: Cluster) -> Non
     assert sorted(event["kind"] for event in events) == ["culled", "ended", "started"]
 
 
+async def test_each_replica_tells_how_many_kernels_it_has(make_cluster: MakeCluster) -> None:
+    pair = make(make_cluster, 2, EG_CULL_IDLE_TIMEOUT="0")
+    async with Rest(pair.urls, pair.token) as rest:
+        for on in (0, 0, 1):
+            await rest.start(on=on, name=LIGHT)
+
+    def loads() -> list[int]:
+        return sorted(document["load"] for document in pair.documents("replicas"))
+
+    await eventually(lambda: loads() == [1, 2], "both have told it")
+
+
 async def test_a_leader_that_is_stopped_gives_the_lead_back_at_once(pair: Cluster) -> None:
     first = await leader(pair)
     pair.replicas[first].stop()
