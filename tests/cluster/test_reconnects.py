@@ -106,6 +106,13 @@ def assert_once_and_whole(traveller: Traveller) -> None:
     assert [message.state for message in traveller.got if message.state] == ["busy", "idle"]
 
 
+def assert_once_to_the_end(traveller: Traveller) -> None:
+    """Some lines may be missing, for a socket that was gone swallowed them."""
+    assert traveller.lines == sorted(set(traveller.lines))
+    assert traveller.lines[-1] == LINES - 1
+    assert len(traveller.replies) == 1
+
+
 @pytest.mark.parametrize("v1", [True, False])
 async def test_a_client_that_hops_between_replicas_gets_each_line_once_and_in_order(rest: Rest, v1: bool) -> None:
     traveller = Traveller(rest, await rest.start(on=0), v1=v1)
@@ -152,9 +159,7 @@ async def test_a_client_that_is_cut_off_misses_at_most_what_was_on_its_way(trave
         traveller.socket.abort()
         await traveller.come(on)
     await traveller.read()
-    assert traveller.lines == sorted(set(traveller.lines))
-    assert traveller.lines[-1] == LINES - 1
-    assert len(traveller.replies) == 1
+    assert_once_to_the_end(traveller)
 
 
 async def test_input_is_asked_again_and_answered_after_a_reconnect(traveller: Traveller) -> None:
@@ -258,9 +263,7 @@ async def test_a_replica_that_is_killed_costs_the_gap_and_nothing_else(small: tu
     await traveller.sent_away()
     await traveller.come(1)
     await traveller.read()
-    assert traveller.lines == sorted(set(traveller.lines))
-    assert traveller.lines[-1] == LINES - 1
-    assert len(traveller.replies) == 1
+    assert_once_to_the_end(traveller)
     await traveller.leave()
 
 
@@ -330,9 +333,7 @@ async def test_a_silent_client_whose_former_websocket_hangs_gets_the_rest_elsewh
     traveller.socket.hang()
     await traveller.come(1)
     await traveller.read()
-    assert traveller.lines == sorted(set(traveller.lines))
-    assert traveller.lines[-1] == LINES - 1
-    assert len(traveller.replies) == 1
+    assert_once_to_the_end(traveller)
     await traveller.leave()
 
 
