@@ -23,6 +23,8 @@ LEASES = {"EG_LEASE_DURATION": "2", "EG_RENEW_DEADLINE": "1.2", "EG_OPERATION_TI
 """Short, so that much happens in a minute."""
 HELD_FOR_DEAD_SECONDS = float(LEASES["EG_LEASE_DURATION"]) - BEAT_SECONDS
 """How long a replica may be quiet, and is still taken for alive: it may have beaten an interval before."""
+NO_START = "The gateway can't start: "
+NO_START_CHARS = 500
 WRITES = ("update", "insert", "findAndModify")
 
 
@@ -179,7 +181,19 @@ class Mischief:
             await clock.sleep(seconds)
 
     async def _again(self, index: int) -> None:
-        await asyncio.to_thread(self._cluster.start_again, index)
+        """Start a replica in its place, as a supervisor does: anew where it has ended, for want of the database."""
+        while not await asyncio.to_thread(self._starts, index):
+            pass
+
+    def _starts(self, index: int) -> bool:
+        try:
+            self._cluster.start_again(index)
+        except AssertionError:
+            replica = self._cluster.replicas[index]
+            if replica.running or NO_START not in replica.log[-NO_START_CHARS:]:
+                raise
+            return False
+        return True
 
     async def _a_while(self, least: float, most: float) -> None:
         await clock.sleep(self._chance.uniform(least, most))
