@@ -12,6 +12,8 @@ from benchmarks.clients.rest import Rest
 from benchmarks.clients.websocket import WebSocketChannels
 
 USER = "bench"
+LAUNCH_SECONDS = "60"
+"""How long each user lets a gateway try: the same everywhere, whatever a gateway's own patience is."""
 
 
 class Missing(Exception):
@@ -88,7 +90,8 @@ class Gateway:
 
     def start_kernel(self, user: str = USER) -> str:
         """Start a kernel and return its id."""
-        body = {"name": "python3", "env": {"KERNEL_USERNAME": user}}
+        env = {"KERNEL_USERNAME": user, "KERNEL_LAUNCH_TIMEOUT": LAUNCH_SECONDS}
+        body = {"name": "python3", "env": env}
         with self.rest() as rest:
             return str(rest.request("POST", "/api/kernels", body)["id"])
 
