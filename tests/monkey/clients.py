@@ -47,7 +47,7 @@ class Client:
         urls: Callable[[], list[str]],
         token: str,
         history: History,
-        reason_of: Callable[[str], str],
+        reason_of: Callable[[str], Awaitable[str]],
         chance: random.Random,
         *,
         nap_seconds: float = 0.0,
@@ -133,7 +133,7 @@ class Client:
     async def look(self, story: Story) -> None:
         """Ask for the kernel."""
         answer = await self._request("GET", f"/api/kernels/{story.kernel_id}")
-        if not self._not_found(answer, story):
+        if not await self._not_found(answer, story):
             self._expect(answer, 200)
 
     async def list(self) -> None:
@@ -149,7 +149,7 @@ class Client:
         sent = clock.monotonic()
         answer = await self._request("POST", f"/api/kernels/{story.kernel_id}/restart", {})
         self._let_die(story, answer)
-        if not self._not_found(answer, story):
+        if not await self._not_found(answer, story):
             self._expect(answer, 200)
             story.was_restarted()
             self._history.was_used(story, sent, by=None)
@@ -158,7 +158,7 @@ class Client:
         """Delete the kernel, and see that it is gone."""
         story.began_delete()
         answer = await self._request("DELETE", f"/api/kernels/{story.kernel_id}")
-        if not self._not_found(answer, story):  # an earlier one has done it
+        if not await self._not_found(answer, story):  # an earlier one has done it
             self._expect(answer, 204)
             story.was_deleted()
 
@@ -190,7 +190,7 @@ class Client:
                 kernel = await KernelSocket.open(url, token=self._token)
         except HTTPError as error:
             if error.code == 404:
-                story.was_not_found(self._reason_of(story.kernel_id))
+                await self._was_not_found(story)
             elif error.code not in (409, 503, 599):
                 raise Violation(f"a WebSocket was refused with {error.code}") from error
             raise
@@ -215,11 +215,15 @@ class Client:
         if answer.status_code == 500 and story.killed and "SIGKILL" in answer.text:
             raise NotNow(answer.text)
 
-    def _not_found(self, answer: httpx.Response, story: Story) -> bool:
+    async def _not_found(self, answer: httpx.Response, story: Story) -> bool:
         if answer.status_code != 404:
             return False
-        story.was_not_found(self._reason_of(story.kernel_id))
+        await self._was_not_found(story)
         return True
+
+    async def _was_not_found(self, story: Story) -> None:
+        unused_seconds = story.unused_seconds  # by now; the database may keep us waiting
+        story.was_not_found(await self._reason_of(story.kernel_id), unused_seconds)
 
     def _expect(self, answer: httpx.Response, status: int) -> None:
         if answer.status_code == status:

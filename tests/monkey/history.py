@@ -143,11 +143,11 @@ class Story:
         self.open_deletes -= 1
         self.deleted = True
 
-    def was_not_found(self, reason: str) -> None:
-        """404; `reason` is what its record says."""
-        culled = reason.startswith("culled: ") and self.unused_seconds > self.idle_seconds
+    def was_not_found(self, reason: str, unused_seconds: float) -> None:
+        """404, when it was unused for so long; `reason` is what its record says."""
+        culled = reason.startswith("culled: ") and unused_seconds > self.idle_seconds
         if self.kept and not culled and not self._restart_failed(reason):
-            used = f"was used {self.unused_seconds:.1f} s ago"
+            used = f"was used {unused_seconds:.1f} s before"
             raise Violation(f"{self.kernel_id}: 404, it was never deleted, {used}, and says: {reason}")
         self.deleted = True
 

@@ -68,8 +68,9 @@ async def clients(trio: Cluster, history: History, idle_seconds: float) -> Async
     def urls() -> list[str]:
         return [replica.url for replica in trio.replicas]
 
-    def reason_of(kernel_id: str) -> str:
-        return str(trio.document(kernel_id).get("reason"))
+    async def reason_of(kernel_id: str) -> str:
+        # By a thread, for the database may be paused, and who goes on with it runs on this loop.
+        return str((await asyncio.to_thread(trio.document, kernel_id)).get("reason"))
 
     async with AsyncExitStack() as stack:
         made = [
