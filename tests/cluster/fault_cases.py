@@ -42,9 +42,19 @@ LOOK_SECONDS = 0.2  # a look at all kernels is no trifle
 
 FAULTS = {"killed": "kill", "paused": "stop", "paused and declared dead": "stop"}
 """What happens to a victim, and what it is told to do to itself."""
-ACTS = ("restart", "restart of a dead kernel", "shutdown", "reconnect", "handover", "launch", "failing launch")
+OBSTINATE_END = "shutdown of an obstinate kernel"
+ACTS = (
+    "restart",
+    "restart of a dead kernel",
+    "shutdown",
+    OBSTINATE_END,
+    "reconnect",
+    "handover",
+    "launch",
+    "failing launch",
+)
 """Those that may take longest first. A client comes back to the victim in a reconnect, and leaves it in a handover."""
-_ON_A_RUNNING_KERNEL = ACTS[:5]
+_ON_A_RUNNING_KERNEL = ACTS[:6]
 
 
 @dataclass(frozen=True)
@@ -204,7 +214,8 @@ class Trial:
         kernel_id = str(uuid4())
         if act in _ON_A_RUNNING_KERNEL:
             async with Rest([self.survivor.url], self.cluster.token) as rest:
-                await rest.start(name=light_kernels.LIGHT, kernel_id=kernel_id)
+                name = light_kernels.OBSTINATE if act == OBSTINATE_END else light_kernels.LIGHT
+                await rest.start(name=name, kernel_id=kernel_id)
         return kernel_id
 
     async def _ask_alone(self, replica: ServerProcess, act: str, kernel_id: str) -> httpx.Response | None:
@@ -225,7 +236,7 @@ class Trial:
                 with suppress(*(LOST if server is replica else ())):
                     await self._as_one_client(server, kernel_id)
             return None
-        if act == "shutdown":
+        if act in ("shutdown", OBSTINATE_END):
             return await rest.request("DELETE", f"/api/kernels/{kernel_id}")
         if act == "restart":
             return await rest.request("POST", f"/api/kernels/{kernel_id}/restart", body={})
@@ -295,7 +306,7 @@ class Trial:
 
             found = await eventually(certain, f"{server.name} knows whether it runs")
             if answer is not None and answer.is_success:
-                truth = 404 if victim.case.act == "shutdown" else 200
+                truth = 404 if victim.case.act in ("shutdown", OBSTINATE_END) else 200
                 assert found.status_code == truth, f"the client was told {answer.status_code}: {answer.text}"
             if found.status_code == 200:
                 await self._as_one_client(server, victim.kernel_id)

@@ -10,17 +10,24 @@ from tests.cluster.replicas import Cluster
 from tests.fakes import light_kernel
 
 LIGHT = "light"
+OBSTINATE = "obstinate"
 FAILING = "failing"
 SILENT = "silent"
-SETTINGS = {"EG_IPC_KERNELSPECS": LIGHT}
+SETTINGS = {"EG_IPC_KERNELSPECS": f"{LIGHT},{OBSTINATE}"}
 """What the replicas need to be told."""
 
 
 def install(cluster: Cluster) -> None:
-    """Offer the kernelspecs: `light`; `failing`, whose process ends at once; `silent`, whose process never answers."""
+    """Offer the kernelspecs.
+
+    `light`; `obstinate`, which does not listen to a shutdown request; `failing`, whose process ends at once; `silent`,
+    whose process never answers.
+    """
     _locks(cluster).mkdir()
     script = str(Path(light_kernel.__file__))
-    _install(cluster, LIGHT, [sys.executable, "-I", script, "{connection_file}", str(_locks(cluster))])
+    argv = [sys.executable, "-I", script, "{connection_file}", str(_locks(cluster))]
+    _install(cluster, LIGHT, argv)
+    _install(cluster, OBSTINATE, [*argv, OBSTINATE])
     _install(cluster, FAILING, ["/bin/sh", "-c", "exit 3", "{connection_file}"])
     _install(cluster, SILENT, ["/bin/sh", "-c", "sleep 1000", "{connection_file}"])
 

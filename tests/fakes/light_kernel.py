@@ -1,10 +1,11 @@
 """A kernel as a process of its own that is up in a tenth of a second: no IPython, only pyzmq.
 
 It speaks as much of the protocol as the gateway and a simple client do: `kernel_info`, `execute` (the code is run, what
-it prints is sent), `shutdown`. An interrupt does nothing. For as long as it lives it holds a lock that is its kernel's;
-if another process of the same kernel holds it, that is noted beside the locks: no kernel may ever have two.
+it prints is sent), `shutdown`, unless it is told to be obstinate. An interrupt does nothing. For as long as it lives it
+holds a lock that is its kernel's; if another process of the same kernel holds it, that is noted beside the locks: no
+kernel may ever have two.
 
-    python light_kernel.py CONNECTION_FILE FOLDER_OF_LOCKS
+    python light_kernel.py CONNECTION_FILE FOLDER_OF_LOCKS [obstinate]
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ LAST_WORDS_SECONDS = 0.2
 
 
 class LightKernel:
-    """Serves one connection file until it is told to shut down."""
+    """Serves one connection file until it is told to shut down; an obstinate one does not listen to that."""
 
-    def __init__(self, connection: dict[str, Any]) -> None:
+    def __init__(self, connection: dict[str, Any], *, obstinate: bool = False) -> None:
         self._connection = connection
+        self._obstinate = obstinate
         self._key = connection["key"].encode()
         self._count = 0
         self._names: dict[str, Any] = {}
@@ -70,6 +72,8 @@ class LightKernel:
         at = wire.index(DELIMITER)
         header, content = json.loads(wire[at + 2]), json.loads(wire[at + 5])
         kind: str = header["msg_type"]
+        if kind == "shutdown_request" and self._obstinate:
+            return ""
         self._publish("status", header, {"execution_state": "busy"})
         reply: dict[str, Any] = {"status": "ok"}
         if kind == "kernel_info_request":
@@ -117,11 +121,11 @@ def hold_the_kernels_lock(folder: Path) -> None:
         sys.exit("another process of this kernel is alive")
 
 
-def main(connection_file: str, locks: str) -> None:
+def main(connection_file: str, locks: str, *how: str) -> None:
     """Run the kernel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     hold_the_kernels_lock(Path(locks))
-    LightKernel(json.loads(Path(connection_file).read_text())).serve()
+    LightKernel(json.loads(Path(connection_file).read_text()), obstinate="obstinate" in how).serve()
     threading.Event().wait(LAST_WORDS_SECONDS)
 
 
