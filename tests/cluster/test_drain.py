@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -16,6 +17,22 @@ from tests.cluster.waiting import eventually
 
 SLOW = "slow"
 KEY = {"Idempotency-Key": "one-kernel"}
+# Nobody writes activity by and by: the flush does not come, nor a beat, which has one of its own.
+SELDOM = {
+    "EG_FLUSH_INTERVAL": "3600",
+    "EG_RENEW_INTERVAL": "3600",
+    "EG_RENEW_DEADLINE": "7200",
+    "EG_LEASE_DURATION": "10800",
+}
+PRINTS_WHEN_LET_GO = """
+import os, time
+print("begun", flush=True)
+while not os.path.exists({path!r}):
+    time.sleep(0.05)
+print("used", flush=True)
+while True:
+    time.sleep(1)
+"""
 
 
 def install_kernel_that_waits_for_a_file(cluster: Cluster) -> None:
@@ -45,6 +62,36 @@ async def is_draining(rest: Rest) -> None:
         return (await rest.request("GET", "/readyz", on=0)).status_code == 503
 
     await eventually(not_ready, "the replica is not ready any more")
+
+
+async def time_told(cluster: Cluster, rest: Rest, kernel_id: str, path: str) -> datetime:
+    """What the replica holds for the time now: that of a session which it opens."""
+    body = {"path": path, "type": "notebook", "name": path, "kernel": {"id": kernel_id}}
+    session_id = (await rest.post("/api/sessions", body)).json()["id"]
+    (session,) = cluster.documents("sessions", {"_id": session_id})
+    created: datetime = session["created_at"]
+    return created
+
+
+async def test_activity_is_written_before_the_last_beat(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(**SELDOM)
+    (replica,) = cluster.start()
+    replica_id = cluster.replica_id(replica)
+    await eventually(lambda: cluster.documents("replicas", {"beat": 1}), "it has beaten for the first time")
+    async with Rest(cluster.urls, cluster.token) as rest:
+        kernel_id = await rest.start()
+        async with await rest.open(kernel_id) as kernel:
+            await kernel.begin(PRINTS_WHEN_LET_GO.format(path=f"{cluster.folder}/go"))
+            await eventually(lambda: cluster.document(kernel_id)["execution_state"] == "busy", "busy is written")
+            before = await time_told(cluster, rest, kernel_id, "before")
+            let_go(cluster)
+            await kernel.until(lambda message: message.type == "stream" and "used" in message.content["text"])
+        after = await time_told(cluster, rest, kernel_id, "after")
+    assert replica.stop() == 0
+    # Not later either: who leaves a client's connection uncounted takes the time at which it left for the last use.
+    assert before <= cluster.document(kernel_id)["last_activity"] <= after
+    (told,) = cluster.documents("replicas", {"_id": replica_id})
+    assert (told["state"], told["beat"]) == ("dead", 2)
 
 
 async def test_a_launch_is_finished_and_nothing_new_is_begun(make_cluster: MakeCluster) -> None:
