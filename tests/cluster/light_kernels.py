@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.replicas import Cluster
 from tests.fakes import light_kernel
@@ -23,13 +24,17 @@ def install(cluster: Cluster) -> None:
     `light`; `obstinate`, which does not listen to a shutdown request; `failing`, whose process ends at once; `silent`,
     whose process never answers.
     """
-    _locks(cluster).mkdir()
-    script = str(Path(light_kernel.__file__))
-    argv = [sys.executable, "-I", script, "{connection_file}", str(_locks(cluster))]
-    _install(cluster, LIGHT, argv)
-    _install(cluster, OBSTINATE, [*argv, OBSTINATE])
+    install_light(cluster, LIGHT)
+    install_light(cluster, OBSTINATE, OBSTINATE)
     _install(cluster, FAILING, ["/bin/sh", "-c", "exit 3", "{connection_file}"])
     _install(cluster, SILENT, ["/bin/sh", "-c", "sleep 1000", "{connection_file}"])
+
+
+def install_light(cluster: Cluster, name: str, *words: str, **fields: Any) -> None:
+    """Offer a light kernel under a name, with more words in its command and more fields in its kernel.json."""
+    _locks(cluster).mkdir(exist_ok=True)
+    script = str(Path(light_kernel.__file__))
+    _install(cluster, name, [sys.executable, "-I", script, "{connection_file}", str(_locks(cluster)), *words], **fields)
 
 
 def conflicts(cluster: Cluster) -> set[str]:
@@ -40,10 +45,11 @@ def conflicts(cluster: Cluster) -> set[str]:
         return set()
 
 
-def _install(cluster: Cluster, name: str, argv: list[str]) -> None:
+def _install(cluster: Cluster, name: str, argv: list[str], **fields: Any) -> None:
     folder = cluster.folder / ".local/share/jupyter/kernels" / name
     folder.mkdir(parents=True)
-    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+    spec = {"argv": argv, "display_name": name, "language": "python", **fields}
+    (folder / "kernel.json").write_text(json.dumps(spec))
 
 
 def _locks(cluster: Cluster) -> Path:
