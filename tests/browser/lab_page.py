@@ -16,7 +16,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     # It asks nothing at its first start, and looks for nothing on the net.
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     # Not one second: a kernel's first completion takes longer on a busy machine.
-    "@jupyterlab/completer-extension/manager": {"providerTimeout": 20_000},
+    "@jupyterlab/completer-extension/manager": {"providerTimeout": PATIENCE_MS},
 }
 
 

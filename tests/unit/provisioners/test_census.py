@@ -22,6 +22,7 @@ from enterprise_gateway.provisioners.census import (
     take_census,
 )
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
+from tests.cluster.waiting import eventually_now
 
 DEPLOYED = uuid4().hex
 MARKS = {DEPLOYMENT: DEPLOYED, KERNEL_ID: "k1", GENERATION: "3"}
@@ -53,6 +54,8 @@ def start() -> Iterator[Start]:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+    # What was started beside a leader is nobody's child here, and dies a little later.
+    eventually_now(lambda: not pids(), "nothing is left for the next test to find")
 
 
 def said(process: subprocess.Popen[bytes]) -> bytes:
