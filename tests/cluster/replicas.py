@@ -38,6 +38,13 @@ PATIENT = {
 """However slow the machine: no replica is held for dead, nor the database for away. A pause is no death."""
 IMPATIENT = {"EG_LEASE_DURATION": "5", "EG_RENEW_DEADLINE": "3", "EG_OPERATION_TIMEOUT": "1.5"}
 """For tests that wait until a death or an outage is noticed; in all others it would be noticed where there is none."""
+SELDOM = {
+    "EG_FLUSH_INTERVAL": "3600",
+    "EG_RENEW_INTERVAL": "3600",
+    "EG_RENEW_DEADLINE": "7200",
+    "EG_LEASE_DURATION": "10800",
+}
+"""For tests of what is written or seen at once: the flush, the beat (which flushes too) and the look are too late."""
 PLANTED = "GATEWAY_ONLY_SECRET"
 """A variable of each replica's own environment that no kernel, log, answer or document may show."""
 

@@ -11,19 +11,12 @@ from datetime import datetime
 import pytest
 
 from tests.cluster.conftest import MakeCluster
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import SELDOM, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
 SLOW = "slow"
 KEY = {"Idempotency-Key": "one-kernel"}
-# Nobody writes activity by and by: the flush does not come, nor a beat, which has one of its own.
-SELDOM = {
-    "EG_FLUSH_INTERVAL": "3600",
-    "EG_RENEW_INTERVAL": "3600",
-    "EG_RENEW_DEADLINE": "7200",
-    "EG_LEASE_DURATION": "10800",
-}
 PRINTS_WHEN_LET_GO = """
 import os, time
 print("begun", flush=True)

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_socket import KernelSocket
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import SELDOM, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
@@ -80,6 +81,21 @@ async def test_every_replica_says_that_a_busy_kernel_is_busy(rest: Rest, trio: C
             await eventually(is_busy, f"replica {on} says busy")
         busy.release()
         await busy.socket.finish(busy.msg_id)
+
+
+async def test_a_kernel_that_turns_busy_is_written_long_before_the_next_flush_is_due(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(**SELDOM)
+    cluster.start(2)
+    async with Rest(cluster.urls, cluster.token) as rest:
+        busy = await BusyKernel.start(rest, cluster)
+
+        async def known(state: str) -> bool:
+            return bool((await rest.get(f"/api/kernels/{busy.kernel_id}", on=1))["execution_state"] == state)
+
+        async with busy.socket:
+            await eventually(lambda: known("busy"), "the other replica knows that it is busy")
+            busy.release()
+            await eventually(lambda: known("idle"), "and that it is idle")
 
 
 async def test_an_interrupt_on_another_replica_ends_the_cell(rest: Rest, trio: Cluster) -> None:

@@ -7,10 +7,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
+import pymongo
 import pytest
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from persistence.documents import ConnectionCount, KernelRecord, Step
-from persistence.driver import Collection
+from persistence.driver import Collection, open_database
+from persistence.driver.opening import DRIVERS
 from persistence.errors import PersistenceError, StoreUnavailable
 from persistence.flush import ActivityEntry
 from persistence.kernels import KernelStore
@@ -132,6 +140,44 @@ async def test_a_thousand_kernels_go_in_one_flush(kernels: KernelStore) -> None:
     await kernels.insert(running_kernel("k7"))
     sent = [entry(kernel_id, connection_count=1, connection_n=1) for kernel_id in sorted(ids)]
     assert await kernels.flush("r1", "f1", sent) == {"k7"}
+
+
+class SentCommands(CommandListener):
+    """Notes the names of the commands that a client sends."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Nothing to note."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing to note."""
+
+
+@pytest.mark.mongod
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+@pytest.mark.parametrize("number", [10, 1_000])
+async def test_a_flush_is_one_command_however_many_kernels(
+    mongod_uri: str, database_name: str, monkeypatch: pytest.MonkeyPatch, driver: str, number: int
+) -> None:
+    sent = SentCommands()
+    make = DRIVERS[driver]
+    monkeypatch.setitem(DRIVERS, driver, lambda uri, options: make(uri, {**options, "event_listeners": [sent]}))
+    database = await open_database(mongod_uri, database_name, driver=driver)
+    try:
+        ids = {f"k{n}" for n in range(number)}
+        with pymongo.MongoClient[dict[str, Any]](mongod_uri) as client:
+            client[database_name]["kernels"].insert_many([running_kernel(each).to_document() for each in ids])
+        said = {"owner": True, "execution_state": "busy", "execution_n": 1, "connection_count": 1, "connection_n": 1}
+        sent.names.clear()
+        assert await KernelStore(database).flush("r1", "f1", [entry(each, **said) for each in ids]) == ids
+        assert sent.names == ["update"]
+    finally:
+        await database.close()
 
 
 class LostAnswers:
