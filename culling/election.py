@@ -107,8 +107,14 @@ class Election:
         self._willing = willing
         self._monotonic = monotonic
         self._boottime = boottime
+        self._attempted_at: float | None = None
         self._seen: tuple[int, int] | None = None
         self._seen_since = 0.0
+
+    @property
+    def seconds_since_attempt(self) -> float | None:
+        """Since a renewal was last *attempted*, acknowledged or not; None before the first."""
+        return None if self._attempted_at is None else self._monotonic() - self._attempted_at
 
     @asynccontextmanager
     async def leadership(self) -> AsyncIterator[Term]:
@@ -198,6 +204,7 @@ class Election:
             sent = self._boottime()
             if term.over:
                 return
+            self._attempted_at = self._monotonic()
             try:
                 if not await self._renew(term, sent, unknown):
                     return

@@ -55,6 +55,11 @@ class Leader:
         self._boottime = boottime
         self._differing: set[str] = set()
 
+    @property
+    def seconds_since_attempt(self) -> float | None:
+        """Since the lead was last meant to be renewed; None where this replica never did."""
+        return self._election.seconds_since_attempt
+
     async def lead_for_ever(self) -> None:
         """Stand, lead, stand again. Cancelled, it gives the lead back."""
         while True:

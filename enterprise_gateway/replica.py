@@ -215,11 +215,13 @@ class Health:
         self._replica = replica
 
     def alive(self) -> list[Check]:
-        """Are beats still attempted? That they fail while the database is away changes nothing here."""
-        seconds = self._replica.membership.seconds_since_attempt
-        limit = self._replica.membership.timings.lease_duration_seconds
-        late = seconds is not None and seconds > limit and not self._replica.draining
-        return [Check(name="beat", ok=not late, message=f"no beat was attempted for {seconds:.0f} s" if late else "")]
+        """Are beats or renewals still attempted? That they fail while the database is away changes nothing here."""
+        replica = self._replica
+        attempts = (replica.membership.seconds_since_attempt, replica.leader.seconds_since_attempt)
+        seconds = min((since for since in attempts if since is not None), default=0.0)
+        late = seconds > replica.membership.timings.lease_duration_seconds and not replica.draining
+        message = f"no beat or renewal was attempted for {seconds:.0f} s" if late else ""
+        return [Check(name="beat", ok=not late, message=message)]
 
     def ready(self) -> list[Check]:
         """Can requests be served?"""

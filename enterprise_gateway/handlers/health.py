@@ -1,7 +1,7 @@
 """`/healthz` and `/readyz`: for the probes of those who run the gateway. They need no token and ask nobody.
 
-Liveness fails only when beats are no longer attempted: an outage of the database must not restart replicas. Readiness
-fails when requests would.
+Liveness fails only when neither beats nor renewals of the lead are attempted any more: an outage of the database must
+not restart replicas. Readiness fails when requests would.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LivenessHandler(_HealthHandler):
     }
 
     def get(self) -> None:
-        """Say whether beats are attempted."""
+        """Say whether beats or renewals are attempted."""
         self.answer(self.gateway.health.alive(), well="alive", unwell="hung")
 
     def head(self) -> None:

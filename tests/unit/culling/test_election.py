@@ -126,6 +126,23 @@ async def test_one_of_two_leads_and_goes_on_leading(a: Candidate, b: Candidate) 
 
 
 @virtually
+async def test_renewals_count_as_attempted_also_when_they_fail_and_no_more_when_the_lead_is_lost(
+    a: Candidate, b: Candidate
+) -> None:
+    assert a.election.seconds_since_attempt is None
+    a.stand()
+    await passing(5)
+    with away(a.store.database):
+        await passing(0.6)
+        assert a.leads
+        assert a.election.seconds_since_attempt is not None
+        assert a.election.seconds_since_attempt < TIMINGS.renew_interval_seconds
+        await passing(10)
+        assert not a.leads
+        assert a.election.seconds_since_attempt > 8
+
+
+@virtually
 async def test_of_two_who_stand_at_once_one_leads(a: Candidate, b: Candidate) -> None:
     a.stand()
     b.stand()
