@@ -1,9 +1,9 @@
 """A kernel as a process of its own that is up in a tenth of a second: no IPython, only pyzmq.
 
 It speaks as much of the protocol as the gateway and a simple client do: `kernel_info`, `execute` (the code is run, what
-it prints is sent), `shutdown`, unless it is told to be obstinate. An interrupt does nothing. For as long as it lives it
-holds a lock that is its kernel's; if another process of the same kernel holds it, that is noted beside the locks: no
-kernel may ever have two.
+it prints is sent), `interrupt` (counted in the variable `interrupts`), `shutdown`, unless it is told to be obstinate.
+SIGINT does nothing. For as long as it lives it holds a lock that is its kernel's; if another process of the same kernel
+holds it, that is noted beside the locks: no kernel may ever have two.
 
     python light_kernel.py CONNECTION_FILE FOLDER_OF_LOCKS [obstinate]
 """
@@ -39,7 +39,7 @@ class LightKernel:
         self._obstinate = obstinate
         self._key = connection["key"].encode()
         self._count = 0
-        self._names: dict[str, Any] = {}
+        self._names: dict[str, Any] = {"interrupts": 0}
         context = zmq.Context()
         self._iopub = self._bound(context, zmq.PUB, "iopub")
         self._heartbeat = self._bound(context, zmq.REP, "hb")
@@ -81,6 +81,8 @@ class LightKernel:
         elif kind == "execute_request":
             self._execute(header, content["code"])
             reply |= {"execution_count": self._count, "user_expressions": {}, "payload": []}
+        elif kind == "interrupt_request":
+            self._names["interrupts"] += 1
         message = self._message(kind.replace("_request", "_reply"), header, reply)
         socket.send_multipart([*wire[:at], *message])
         self._publish("status", header, {"execution_state": "idle"})
