@@ -31,11 +31,16 @@ class Hello(RequestHandler):
         self.write("hello")
 
 
+class WhoCalls(RequestHandler):
+    def get(self) -> None:
+        self.write(f"{self.request.remote_ip} by {self.request.protocol}")
+
+
 @asynccontextmanager
 async def served(**settings: Any) -> AsyncIterator[Bound]:
     traits = GatewayTraits(port=0, **settings)
     bound = bind(traits, LOG)
-    server = serve(bound, Application([("/", Hello)]), traits, LOG)
+    server = serve(bound, Application([("/", Hello), ("/who", WhoCalls)]), traits, LOG)
     try:
         yield bound
     finally:
@@ -54,6 +59,22 @@ def taken() -> Iterator[int]:
 async def test_plain_http_is_served_at_the_url_that_is_told() -> None:
     async with served() as bound, httpx.AsyncClient() as client:
         assert (await client.get(bound.url("127.0.0.1", "/"))).text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("headers", "trusted"),
+    [
+        ({"X-Forwarded-For": "198.51.100.9, 203.0.113.7", "X-Forwarded-Proto": "https"}, "203.0.113.7 by https"),
+        ({"X-Real-Ip": "203.0.113.7", "X-Scheme": "https"}, "203.0.113.7 by https"),
+        ({}, "127.0.0.1 by http"),
+    ],
+)
+async def test_what_a_proxy_says_of_a_client_counts_only_where_it_is_trusted(
+    headers: dict[str, str], trusted: str
+) -> None:
+    for setting, caller in ((True, trusted), (False, "127.0.0.1 by http")):
+        async with served(trust_xheaders=setting) as bound, httpx.AsyncClient(headers=headers) as client:
+            assert (await client.get(bound.url("127.0.0.1", "/who"))).text == caller
 
 
 async def test_with_a_certificate_it_speaks_tls(files: dict[str, str]) -> None:
