@@ -24,6 +24,8 @@ from persistence.mongod import check_mongod, find_mongod
 # Read once and early: the fixture that cleans each test's environment would take it away.
 _DEMANDED = frozenset(filter(None, os.environ.get("EG_TEST_REQUIRE", "").replace(" ", "").split(",")))
 
+_OWN_MOUNTS = (("unshare", "--mount"), ("unshare", "--map-root-user", "--mount"))
+
 _PREFIX = "not tested without "
 
 
@@ -77,6 +79,18 @@ def _cgroup() -> Path:
     raise Missing("no right to make a control group that limits processes: run the tests as root")
 
 
+def own_mounts() -> tuple[str, ...]:
+    """Return a command that gives its child a mount namespace of its own.
+
+    Raises:
+        Missing: This user may make none.
+    """
+    for command in _OWN_MOUNTS:
+        if shutil.which(command[0]) and subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+            return command
+    raise Missing("no right to make a mount namespace: run the tests as root, not in a plain container")
+
+
 _FINDERS: dict[str, Callable[[], Path]] = {
     "mongod": _mongod,
     "chromium": _program(("chromium", "chromium-browser", "google-chrome"), "chromium"),
@@ -84,6 +98,7 @@ _FINDERS: dict[str, Callable[[], Path]] = {
     "cc": _program(("cc", "gcc", "clang"), "gcc libc6-dev"),
     "tmpfs": _tmpfs,
     "cgroup": _cgroup,
+    "mounts": lambda: Path(own_mounts()[0]),
 }
 
 NAMES = tuple(_FINDERS)

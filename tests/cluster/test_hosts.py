@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,20 +10,11 @@ from tornado.httpclient import HTTPError
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
+from tests.requirements import own_mounts
+
+pytestmark = pytest.mark.mounts
 
 HERE, ELSEWHERE = 0, 1
-OWN_MOUNTS = (("unshare", "--mount"), ("unshare", "--map-root-user", "--mount"))
-
-
-def in_another_host() -> tuple[str, ...]:
-    """A command that gives its child a mount namespace of its own, and so another host identity."""
-    for command in OWN_MOUNTS:
-        try:
-            if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
-                return command
-        except FileNotFoundError:
-            break
-    pytest.skip("no right to make a mount namespace here")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +22,7 @@ def pair(mongod_uri: str) -> Iterator[Cluster]:
     """A replica here and one that believes itself on another host."""
     with Cluster(mongod_uri) as cluster:
         cluster.start()
-        cluster.start(prefix=in_another_host())
+        cluster.start(prefix=own_mounts())  # another mount namespace is another host identity
         yield cluster
 
 
