@@ -1,47 +1,27 @@
 from __future__ import annotations
 
-import datetime
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from enterprise_gateway.config.settings import GatewayTraits
 from enterprise_gateway.config.tls import server_context
 from persistence.errors import ConfigurationError
-
-BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-END = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
+from tests.certificates import self_signed
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A self-signed certificate, its key, and another key."""
     folder = tmp_path_factory.mktemp("tls")
-    key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), BEGIN, END)
-    pem = serialization.Encoding.PEM
-    contents = {
-        "certfile": builder.sign(key, hashes.SHA256()).public_bytes(pem),
-        "keyfile": private_bytes(key),
-        "other": private_bytes(other),
-    }
+    certificate, key = self_signed()
+    contents = {"certfile": certificate, "keyfile": key, "other": self_signed()[1]}
     paths = {label: folder / f"{label}.pem" for label in contents}
     for label, path in paths.items():
         path.write_bytes(contents[label])
     return {label: str(path) for label, path in paths.items()}
-
-
-def private_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 def context(**settings: Any) -> ssl.SSLContext:
