@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import Any
 
@@ -46,7 +45,6 @@ SECRET_SETTINGS = (
 )
 LISTED = ("auth_token", "admin_token", "sealing_keys")
 HIDDEN = "(set, not shown)"
-THREADS = 64
 CLOSING_SECONDS = 2.0  # for what is still to be answered when the replica has left
 LOGGERS = ("enterprise_gateway", "culling", "persistence", "tornado")
 
@@ -172,8 +170,6 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         stop = asyncio.Event()
         self._listen_to_signals(stop)
         raise_file_limit()
-        # asyncio's default has a handful of threads: as many calls that hang on a disk would stop all others.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="blocking"))
         asyncio.get_running_loop().set_default_executor(started_pool())
         start_threads()
         bound = server.bind(self, self.log)

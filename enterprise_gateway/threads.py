@@ -1,16 +1,15 @@
 """The threads on which blocking calls run: all started at once, so that none is lacking when the host has no room.
 
-A thread that can't be started would fail what it was wanted for, in the middle of an act; the few that there are take
-one call after the other.
+A thread that can't be started would fail what it was wanted for, in the middle of an act. They are far more than
+asyncio's own handful: as many calls that hang on a disk would stop all others.
 """
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-COUNT = min(32, (os.cpu_count() or 1) + 4)  # as asyncio has it
+COUNT = 64  # 1.2 MiB together, while they have nothing to do
 PATIENCE_SECONDS = 30.0
 
 
