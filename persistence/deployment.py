@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from persistence.documents import SCHEMA
 from persistence.driver import Database
 from persistence.errors import DuplicateKey, PersistenceError
 
@@ -24,8 +25,9 @@ async def deployment_id(database: Database) -> str:
     """
     collection = database.collection(COLLECTION)
     where = {"_id": _ONLY}
+    made = {"id": uuid4().hex, "schema": SCHEMA}
     try:
-        found = await collection.find_one_and_update(where, {"$setOnInsert": {"id": uuid4().hex}}, upsert=True)
+        found = await collection.find_one_and_update(where, {"$setOnInsert": made}, upsert=True)
     except DuplicateKey:  # another replica's upsert was faster
         found = await collection.find_one(where)
     if found is None or not isinstance(found.get("id"), str):

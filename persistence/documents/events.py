@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from persistence.documents.parts import Document, instant, reading, without_none
+from persistence.documents.parts import SCHEMA, Document, instant, reading, without_none
 
 
 class EventKind(StrEnum):
@@ -39,6 +39,7 @@ class EventRecord:
     reason: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else is known of it: numbers and words, few."""
+    schema: int = SCHEMA
 
     def to_document(self) -> Document:
         """Give the document to insert."""
@@ -52,6 +53,7 @@ class EventRecord:
                 "username": self.username,
                 "reason": self.reason,
                 "details": dict(self.details),
+                "schema": self.schema,
             }
         )
 
@@ -72,4 +74,5 @@ class EventRecord:
                 username=document.get("username"),
                 reason=document.get("reason"),
                 details=dict(document.get("details", {})),
+                schema=int(document.get("schema", SCHEMA)),
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from persistence.documents.parts import Document, instant, reading, without_none
+from persistence.documents.parts import SCHEMA, Document, instant, reading, without_none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class LeaseRecord:
     """+1 each takeover and renewal."""
     clock_steps: tuple[ClockStep, ...] = ()
     """The newest few, for holders who were not there to see them."""
+    schema: int = SCHEMA
 
     def to_document(self) -> Document:
         """Give the document to insert."""
@@ -52,6 +53,7 @@ class LeaseRecord:
                 "term": self.term,
                 "beat": self.beat,
                 "clock_steps": [step.to_document() for step in self.clock_steps],
+                "schema": self.schema,
             }
         )
 
@@ -69,4 +71,5 @@ class LeaseRecord:
                 term=int(document["term"]),
                 beat=int(document["beat"]),
                 clock_steps=tuple(ClockStep.from_document(step) for step in document.get("clock_steps", ())),
+                schema=int(document.get("schema", SCHEMA)),
             )

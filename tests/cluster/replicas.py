@@ -163,6 +163,11 @@ class Cluster:
         """Everything on the host that works on this cluster's files, other than its replicas."""
         return processes_naming(self.folder)
 
+    @property
+    def collections(self) -> list[str]:
+        """The names of all that the database holds."""
+        return self._client[self.database].list_collection_names()
+
     def documents(self, collection: str, where: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """What the database holds, read past the gateway."""
         return list(self._client[self.database][collection].find(where))

@@ -40,6 +40,22 @@ async def test_what_is_told_again_is_there_once_and_as_it_was_first(events: Even
     assert await events.newest() == [CULLED]
 
 
+async def test_what_a_newer_replica_keeps_in_an_event_survives(database: Database, events: EventStore) -> None:
+    newer = replace(CULLED, schema=99)
+    raw = database.collection("events")
+    await raw.insert({**newer.to_document(), "novelty": 1})
+    assert not await events.tell(CULLED)
+    assert await events.newest() == [newer]
+    assert await raw.find_one({}) == {**newer.to_document(), "novelty": 1}
+
+
+async def test_an_event_of_a_version_that_wrote_no_schema_is_read(database: Database, events: EventStore) -> None:
+    former = CULLED.to_document()
+    del former["schema"]
+    await database.collection("events").insert(former)
+    assert await events.newest() == [replace(CULLED, schema=1)]
+
+
 async def test_the_newest_come_first_and_at_most_as_many_as_wanted(events: EventStore) -> None:
     for n in range(5):
         await events.tell(replace(CULLED, event_id=f"e{n}", at=NOW + timedelta(seconds=n)))

@@ -106,8 +106,20 @@ async def test_steps_of_the_clock_are_left_to_the_next_holder(leases: LeaseStore
 async def test_what_a_newer_replica_keeps_in_a_lease_survives(database: Database, leases: LeaseStore) -> None:
     taken = await leases.take_over(FREE, "r1")
     raw = database.collection("leases")
-    await raw.find_one_and_update({"_id": "leader"}, {"$set": {"newer": 1}})
-    await leases.renew(taken)
+    await raw.find_one_and_update({"_id": "leader"}, {"$set": {"newer": 1, "schema": 99}})
+    held = await leases.take_over(await leases.renew(taken), "r2")
+    await leases.note_clock_steps(held, [])
+    await leases.release(held)
     document = await raw.find_one({"_id": "leader"})
     assert document is not None
-    assert document["newer"] == 1
+    assert (document["newer"], document["schema"], held.schema) == (1, 99, 99)
+
+
+async def test_a_lease_of_a_version_that_wrote_no_schema_is_read_and_taken(
+    database: Database, leases: LeaseStore
+) -> None:
+    former = {"_id": "leader", "holder": "r1", "term": 3, "beat": 8, "clock_steps": []}
+    await database.collection("leases").insert(former)
+    seen = await leases.get("leader")
+    assert seen == LeaseRecord(name="leader", holder="r1", term=3, beat=8, schema=1)
+    assert (await leases.take_over(seen, "r2")).term == 4
