@@ -16,6 +16,7 @@ import pytest
 from pymongo.errors import PyMongoError
 from tornado.httpclient import HTTPError
 
+from enterprise_gateway import threads
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_socket import KernelSocket
 from tests.cluster.outages import known_away, known_back
@@ -140,6 +141,10 @@ def install(cluster: Cluster, name: str, spec: dict[str, Any]) -> None:
     folder = cluster.folder / ".local/share/jupyter/kernels" / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+def test_the_threads_for_blocking_calls_run_before_there_are_any(replica: ServerProcess) -> None:
+    assert len(list(Path(f"/proc/{replica.pid}/task").iterdir())) > threads.COUNT
 
 
 @pytest.mark.cgroup
