@@ -39,7 +39,8 @@ class Admission:
     def check(self, user: str, deadline: clock.Deadline) -> None:
         """See that a launch of this user, if it came now, could be over by its deadline.
 
-        Judged by how long the last launches took. Nothing is refused that need not wait.
+        Judged by how long the last launches took that came up, as if all that are at work ended now: what is refused
+        would be too late; what is not, may be.
 
         Raises:
             GatewayError: 503, with the time after which it would.
@@ -47,7 +48,7 @@ class Admission:
         if self._free or not self._took_seconds:
             return
         typical = statistics.median(self._took_seconds)
-        needed = typical * (1 + (self._queue.ahead_of(user) + 1) / self._at_work)
+        needed = typical * (1 + self._queue.ahead_of(user) // self._at_work)
         if needed > deadline.remaining_seconds:
             raise busy(needed, math.ceil(needed - deadline.remaining_seconds))
 
@@ -63,8 +64,8 @@ class Admission:
         began = clock.monotonic()
         try:
             yield
-        finally:
             self._took_seconds.append(clock.monotonic() - began)
+        finally:
             self._release(user)
 
     async def _acquire(self, user: str, deadline: clock.Deadline, stop: asyncio.Event) -> None:

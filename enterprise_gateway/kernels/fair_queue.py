@@ -28,6 +28,8 @@ class FairQueue(Generic[T]):
     def put(self, user: str, waiter: T) -> None:
         """Take a waiter in."""
         self._waiting.setdefault(user, deque()).append(waiter)
+        # Who is new comes before who was served last, and after all who have waited since before that.
+        self._served.setdefault(user, self._turns - 1)
 
     def remove(self, user: str, waiter: T) -> None:
         """A waiter has given up. One that does not wait is no error."""
@@ -42,12 +44,12 @@ class FairQueue(Generic[T]):
         """Take the next waiter out; None if nobody waits."""
         if not self._waiting:
             return None
-        user = min(self._waiting, key=lambda user: (self._at_work[user], self._served.get(user, 0)))
+        user = min(self._waiting, key=lambda user: (self._at_work[user], self._served[user]))
         queue = self._waiting[user]
         waiter = queue.popleft()
         if not queue:
             del self._waiting[user]
-        self._turns += 1
+        self._turns += 2
         self._served[user] = self._turns
         return user, waiter
 
@@ -63,11 +65,10 @@ class FairQueue(Generic[T]):
         self._forget_idle(user)
 
     def ahead_of(self, user: str) -> int:
-        """How many would be next before one of this user that came now."""
+        """How many at least would be next before one of this user that came now, whoever at work ends first."""
         own = len(self._waiting.get(user, ()))
-        turn = self._at_work[user] + own + 1  # of this user's, the new one would be that many
         others = (
-            min(len(queue), max(0, turn - self._at_work[other]))
+            min(len(queue), max(0, own - self._at_work[other]))
             for other, queue in self._waiting.items()
             if other != user
         )

@@ -29,7 +29,8 @@ PATHS = {HAND_OVER: HANDOVER_PATH, ADMIT: ADMISSION_PATH}
 ADMISSION_SECONDS = 2.0  # more than the other one may wait for its client
 CONNECT_SECONDS = 1.0
 MARGIN_SECONDS = 0.5  # between what the other one may take and what is waited for
-AT_ONCE = 20
+AT_ONCE = {HAND_OVER: 20, ADMIT: 200}
+"""Asks to one replica; what is handed over may be large, and an admission waits for a client."""
 
 
 class Peers:
@@ -59,9 +60,8 @@ class Peers:
         self._letters = letters
         self._context = context
         self._log = log
-        self._client = SimpleAsyncHTTPClient(
-            force_instance=True, max_clients=AT_ONCE, max_buffer_size=limit_bytes, max_body_size=limit_bytes
-        )
+        self._limit_bytes = limit_bytes
+        self._clients: dict[tuple[str, str], SimpleAsyncHTTPClient] = {}
 
     async def fetch(self, kernel_id: str, key: str, former: Former, seconds: float) -> Handover | None:
         """End a connection on another replica and take what it has kept; None where that can't be had in time."""
@@ -97,7 +97,7 @@ class Peers:
         url = await self._url(ask.replica)
         if url is None:
             return None
-        response = await self._client.fetch(
+        response = await self._client(ask).fetch(
             HTTPRequest(
                 url.rstrip("/") + PATHS[ask.purpose].format(kernel_id=ask.kernel_id),
                 method="POST",
@@ -110,6 +110,19 @@ class Peers:
             )
         )
         return await asyncio.to_thread(self._letters.open_answer, ask, response.body)
+
+    def _client(self, ask: Ask) -> SimpleAsyncHTTPClient:
+        """One for each replica and purpose: who is slow holds up nobody else's asks, nor those of another kind."""
+        name = ask.replica, ask.purpose
+        if name not in self._clients:
+            self._clients = {one: used for one, used in self._clients.items() if not self._membership.gone(one[0])}
+            self._clients[name] = SimpleAsyncHTTPClient(
+                force_instance=True,
+                max_clients=AT_ONCE[ask.purpose],
+                max_buffer_size=self._limit_bytes,
+                max_body_size=self._limit_bytes,
+            )
+        return self._clients[name]
 
     async def _url(self, replica: str) -> str | None:
         """Where it is, unless it is known to be dead."""

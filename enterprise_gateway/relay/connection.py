@@ -102,8 +102,8 @@ class ClientConnection:
         return await self._sink.answers(seconds)
 
     def unsent(self) -> list[Outgoing]:
-        """Take back what has not been handed to the network."""
-        return self._outbox.unsent()
+        """Take back what has not been handed to the network. The WebSocket goes on, if it is open."""
+        return self._outbox.take()
 
     def _malformed(self, error: MalformedFrame) -> None:
         """Say it once in the log: a client could fill it."""

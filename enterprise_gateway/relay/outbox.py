@@ -88,12 +88,16 @@ class Outbox:
         self._closed = True
         self._sink.close(code, reason)
 
-    def unsent(self) -> list[Outgoing]:
-        """The WebSocket is gone: take back what was not handed to it."""
-        self._closed = True
+    def take(self) -> list[Outgoing]:
+        """Take back what was not handed to the WebSocket, which goes on."""
         waiting, self._waiting = self._waiting, []
         self._waiting_bytes = 0
         return waiting
+
+    def unsent(self) -> list[Outgoing]:
+        """The WebSocket is gone: take back what was not handed to it."""
+        self._closed = True
+        return self.take()
 
     def _keep(self, message: Outgoing) -> bool:
         """Decide on a message that is beyond the bound."""

@@ -82,6 +82,7 @@ class ClientSession:
     Attributes:
         key: As given.
         over: Was it handed over, or has it ended?
+        arrivals: How often its client has come again.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class ClientSession:
     ) -> None:
         self.key = key
         self.over = False
+        self.arrivals = 0
         self._kernel = kernel
         self._siblings = siblings
         self._options = options
@@ -158,7 +160,8 @@ class ClientSession:
     def renumber(self, place: Place) -> None:
         """The session has connected here again: it goes on as its next connection."""
         self._presence.yielded = False
-        if self.pending:
+        self.arrivals += 1
+        if not self._succession.caught_up:
             self._inheritance.begin_anew()
         self._succession.renumber(place)
 
@@ -235,6 +238,11 @@ class ClientSession:
         return not self._mailbox.outlets
 
     @property
+    def awaited(self) -> bool:
+        """Has its client gone, so that what comes is kept for it?"""
+        return self._timer is not None and not self.over
+
+    @property
     def away_seconds(self) -> float:
         """How long its client has been away; 0 if it is there."""
         return 0.0 if self._gone_at is None else clock.monotonic() - self._gone_at
@@ -246,7 +254,8 @@ class ClientSession:
 
     def attach(self, outlet: Outlet) -> None:
         """A WebSocket has opened."""
-        if self.over:
+        if self.over:  # another one has taken over meanwhile, and this one would hear nothing
+            outlet.close(CLOSE_RESTARTING, TOOK_OVER)
             return
         self._stop_timer()
         self._mailbox.add(outlet)
@@ -258,8 +267,8 @@ class ClientSession:
         """A WebSocket has closed. Doing it again is harmless."""
         self._mailbox.remove(outlet)
         self._presence.look()
-        self._kernel.session_changed()
         self.keep()
+        self._kernel.session_changed()
 
     def keep(self) -> None:
         """Begin to wait for the client, if it is away; where nobody can come back, this is the end."""

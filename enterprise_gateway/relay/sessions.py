@@ -34,6 +34,8 @@ from enterprise_gateway.relay.succession import within
 from persistence import clock
 
 CLAIM_AGAIN_SECONDS = 1.0
+KNOWN_SECONDS = 0.2  # for who asks waits for the client's answer, too
+MOST_AWAITED = 32  # sessions of one kernel, as many as its record remembers
 MOST_WAITING = 1_000  # messages of a client that takes its session back
 
 
@@ -134,12 +136,14 @@ class Sessions:
 
     async def admit(self, key: str, n: int, seconds: float) -> bool:
         """Let a silent connection succeed this one; False while the client of this one is there and has spoken."""
-        session = await self._numbered(key, n, seconds)
+        session = await self._numbered(key, n, min(seconds, KNOWN_SECONDS))
         return session is None or await session.admit()
 
     async def give_to(self, heir: ClientSession, n: int | None, seconds: float) -> Handover | None:
-        """Hand a connection over to the next one, here; the last one if `n` is None."""
-        for session in reversed(self._of(heir.key)):
+        """Hand a connection over to the next one, here; the last one before it if `n` is None."""
+        of_client = self._of(heir.key)
+        before = of_client[: of_client.index(heir)] if heir in of_client else []
+        for session in reversed(before if n is None else of_client):
             if session is not heir and n in (None, session.n):
                 return await session.give(seconds)
         return None
@@ -165,8 +169,11 @@ class Sessions:
         self._rivals.intersection_update(other.key or "" for other in self.connections)
 
     def forget_ended(self) -> None:
-        """Leave out the sessions that are over."""
+        """Leave out the sessions that are over, and end the one that was awaited for longest of too many."""
         self._sessions = tuple(session for session in self._sessions if not session.over)
+        awaited = [session for session in self._sessions if session.awaited]
+        if len(awaited) > MOST_AWAITED:
+            max(awaited, key=lambda session: session.away_seconds).end()
 
     def put(self, message: Outgoing) -> None:
         """A message for all clients; `flush` sends it."""
@@ -256,13 +263,14 @@ class Sessions:
         try:
             key = connection.key
             place = await self._reconnects.claim(key) if self._reconnects is not None and key is not None else None
-            if connection.closed:
-                return
-            if place is not None or connection.session.superseded:
-                self._move(connection, self.open(key, place))
-            connection.session.insist()
+            session = connection.session
+            if place is not None or session.superseded:
+                session = self.open(key, place)
+                self._move(connection, session)
+            session.insist()
             while waiting:
-                connection.session.send(waiting.pop(0))
+                session.send(waiting.pop(0))
+            session.keep()
             if place is None:
                 await clock.sleep(CLAIM_AGAIN_SECONDS)
         finally:
@@ -271,9 +279,13 @@ class Sessions:
             self._claim(connection, waiting)
 
     def _move(self, connection: ClientConnection, session: ClientSession) -> None:
-        if session is not connection.session:
-            connection.session.detach(connection)
-            connection.session = session
+        if session is connection.session:
+            return
+        connection.session.detach(connection)
+        connection.session = session
+        if (
+            not connection.closed
+        ):  # else it was while this was recorded, and what it has sent is answered when it is back
             session.attach(connection)
 
 

@@ -72,6 +72,7 @@ class Succession:
         self._entry: Entry | None = None
         self._fresh = clock.Deadline(0.0)
         self._claimed = asyncio.Event()
+        self._recorded = asyncio.Event()
         self._asked = asyncio.Event()
         self._asked_within = FETCH_SECONDS
         self._caught_up = asyncio.Event()
@@ -128,6 +129,9 @@ class Succession:
         await self._entered()
         await within(CLAIM_PATIENCE_SECONDS, self._claimed.wait())
         await self._entered()  # it may have been known late that there is one to be asked
+        if self._key and self._reconnects is not None and self.claim is None:
+            # Unrecorded and silent, it may be one that its client gave up, and would take the replies from another one.
+            await first_of(self._recorded.wait(), self._heir.spoken())
         if not self.caught_up:
             await clock.sleep(UNDER_WAY_SECONDS)
         while (claim := self.claim) is not None and self._reconnects is not None and self._fresh.passed:
@@ -167,6 +171,7 @@ class Succession:
     def _take_place(self, claim: Claim | None) -> None:
         if claim is not None:
             self.claim, self._fresh = claim, claim.fresh
+            self._recorded.set()
         self._claimed.set()
 
     async def _take_over_later(self, claiming: asyncio.Future[Place]) -> None:
@@ -240,3 +245,13 @@ async def within(seconds: float, work: Coroutine[Any, Any, object]) -> None:
             await work
     except TimeoutError:
         return
+
+
+async def first_of(*work: Coroutine[Any, Any, object]) -> None:
+    """Wait for the first of these; the others are given up."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

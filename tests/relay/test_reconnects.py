@@ -14,6 +14,7 @@ from enterprise_gateway.relay.codec import V1
 from enterprise_gateway.relay.handover import Handover, pack, unpack
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.relay import Relay
+from enterprise_gateway.relay.sessions import MOST_AWAITED
 from persistence.clock import Deadline
 from tests.fakes.client import FakeSink
 from tests.fakes.kernel import FakeKernel, Request
@@ -331,3 +332,50 @@ async def test_a_client_that_goes_during_the_handover_loses_nothing(
     back = second.connect()
     texts = await back.sink.until(lambda sink: len(sink.of_type("stream")) == 31 and sink.of_type("stream"))
     assert [int(message["content"]["text"]) for message in texts] == list(range(31))
+
+
+async def test_a_client_that_takes_its_session_back_hears_again_and_can_be_sent_away(
+    pair: tuple[Replica, Replica], kernel: FakeKernel
+) -> None:
+    first, second = pair
+    client = first.connect()
+    client.send("kernel_info_request")
+    await client.sink.until(lambda sink: len(sink.of_type("kernel_info_reply")) == 1)
+    client.sink.answering = False
+    second.connect()
+    await soon(lambda: client.connection.session.over)  # taken over by one that its client never speaks on
+    for number in (2, 3):
+        client.send("kernel_info_request")
+        await soon(lambda: len(client.sink.of_type("kernel_info_reply")) == number)  # noqa: B023
+    first.relay.send_away()
+    assert client.sink.closed is not None
+    assert client.sink.closed[0] == session.CLOSE_RESTARTING
+
+
+async def test_what_a_client_said_where_it_was_superseded_is_answered_though_it_goes_at_once(
+    pair: tuple[Replica, Replica], kernel: FakeKernel
+) -> None:
+    first, second = pair
+    client = first.connect()
+    client.send("kernel_info_request")
+    await client.sink.until(lambda sink: sink.of_type("kernel_info_reply"))
+    client.sink.answering = False
+    second.connect()
+    await soon(lambda: client.connection.session.over)
+    client.send("kernel_info_request", msg_id="last")
+    client.connection.detach()
+    back = first.connect()
+    (reply,) = await back.sink.until(lambda sink: sink.of_type("kernel_info_reply"))
+    assert reply["parent_header"]["msg_id"] == "last"
+
+
+async def test_of_too_many_clients_that_are_awaited_the_one_that_went_first_is_forgotten(
+    new_replica: NewReplica,
+) -> None:
+    replica = new_replica()
+    gone = []
+    for number in range(MOST_AWAITED + 3):
+        opened = replica.relay.open(f"session {number}", None)
+        replica.relay.attach(opened, FakeSink(), framing=V1).detach()
+        gone.append(opened)
+    assert [one.over for one in gone] == [True] * 3 + [False] * MOST_AWAITED

@@ -117,13 +117,13 @@ async def test_one_whose_turn_would_come_too_late_is_refused_at_once_and_told_wh
     await launches(admission, monkeypatch, seconds=4.0)
     tasks = [asyncio.ensure_future(enter(admission, [], number, leave)) for number in range(4)]
     await settled()
-    # Two are ahead: 1.5 turns of 4 s for those, and 4 s for itself.
-    admission.check("ada", clock.Deadline(10.5))
+    # Even if those at work end now: 4 s for the two ahead, and 4 s for itself.
+    admission.check("ada", clock.Deadline(8.5))
     with pytest.raises(GatewayError) as refused:
-        admission.check("ada", clock.Deadline(9.0))
+        admission.check("ada", clock.Deadline(6.5))
     assert refused.value.status == 503
     assert refused.value.retry_after_seconds == 2
-    admission.check("bob", clock.Deadline(9.0))  # he is next
+    admission.check("bob", clock.Deadline(6.5))  # he is next
     leave.set()
     await asyncio.gather(*tasks)
 
@@ -137,3 +137,25 @@ async def test_nothing_is_refused_where_there_is_room_or_nothing_is_known(monkey
     await holder
     await launches(admission, monkeypatch, seconds=60.0)
     admission.check("ada", clock.Deadline(0.1))
+
+
+async def test_launches_that_failed_say_nothing_of_how_long_others_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    admission, leave = Admission(1), asyncio.Event()
+    now = 0.0
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
+
+    async def failing() -> None:
+        nonlocal now
+        async with admission.admitted("ada", clock.Deadline(10), asyncio.Event()):
+            now += 60.0
+            raise ZeroDivisionError
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await failing()
+    monkeypatch.undo()
+    holder = asyncio.ensure_future(enter(admission, [], 0, leave))
+    await settled()
+    admission.check("ada", clock.Deadline(5.0))
+    leave.set()
+    await holder
