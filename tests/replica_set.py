@@ -1,4 +1,4 @@
-"""Real replica sets for tests, of one member or of three. They die with the process that started them, at any end."""
+"""Real servers for tests: one alone, or sets of one member or of three. They die with the process that started them."""
 
 from __future__ import annotations
 
@@ -50,6 +50,19 @@ class Mongod:
             binary, data=data, listen="127.0.0.1", port=self.port, log=self._log, parameters=parameters
         )
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()  # its folder is the test's: nothing is worth a clean end
 
     def start(self) -> None:
         """Start it and return once it listens. What it held before is there."""
@@ -113,25 +126,22 @@ class Mongod:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
+class Standalone(Mongod):
+    """A server that is no member of a set: it has no change streams."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        super().__init__(binary, folder)
+        at = self._command.index("--replSet")
+        del self._command[at : at + 2]
+        self.uri = f"mongodb://{self.host}/"
+
+
 class ReplicaSet(Mongod):
     """A set of one member."""
 
     def __init__(self, binary: Path, folder: Path) -> None:
         super().__init__(binary, folder)
         self.uri = f"mongodb://{self.host}/?replicaSet={REPLICA_SET}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()  # its folder is the test's: nothing is worth a clean end
 
     def start(self) -> None:
         """Start it and return once it takes writes. What it held before is there."""
