@@ -98,6 +98,12 @@ class HeldKernel:
             except zmq.ZMQError as error:
                 raise no_room("The gateway can't open a connection to the kernel now. Try again.") from error
 
+    def foreign(self, process: Mapping[str, Any] | None) -> GatewayKernelManager | None:
+        """Return what serves this process, if by a foreign provisioner: then nothing else may be able to end it."""
+        if self.manager is None or self.manager.is_local or process is None:
+            return None
+        return self.manager if process.get("generation") == self.generation else None
+
     def pause(self, record: KernelRecord | KernelNotice) -> None:
         """Another generation is coming, or has come: clients are told, what they had asked is answered `aborted`.
 

@@ -204,6 +204,11 @@ class GatewayKernelManager(AsyncKernelManager):
         return info
 
     @property
+    def is_local(self) -> bool:
+        """Is its provisioner the gateway's own? Of another one, this object may be all that can end the kernel."""
+        return isinstance(self.provisioner, LocalProvisioner)
+
+    @property
     def process(self) -> dict[str, Any] | None:
         """What names this generation's process, plain, for the record; None before it is, or if foreign."""
         if isinstance(self.provisioner, LocalProvisioner) and self.provisioner.process is not None:

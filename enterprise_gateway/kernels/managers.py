@@ -247,29 +247,35 @@ class Managers:
         except TimeoutError as error:
             raise unavailable("The kernel did not answer the interrupt.", "Kernel does not answer") from error
 
-    async def end_former(self, record: KernelRecord, *, graceful: bool) -> None:
+    async def end_former(
+        self, record: KernelRecord, *, graceful: bool, foreign: GatewayKernelManager | None = None
+    ) -> None:
         """End the process of the generation before, which the record names, see it dead, remove its files.
+
+        Args:
+            record: As the claim returned it.
+            graceful: Is it a kernel that can be asked to end?
+            foreign: What serves it here, where it may be that no other object can.
 
         Raises:
             EndFailed: It still exists.
             GatewayError: 503, it can't be reached.
         """
-        await self._end(record, graceful=graceful, restart=True)
+        await self._end(foreign or await self._restore(record), graceful=graceful, restart=True)
 
-    async def end_present(self, record: KernelRecord) -> None:
+    async def end_present(self, record: KernelRecord, *, foreign: GatewayKernelManager | None = None) -> None:
         """End the process that the record names, if it names any, and see it dead. As `end_former`."""
         if record.process is not None or record.former is not None:
-            await self._end(record, graceful=True, restart=False)
+            await self._end(foreign or await self._restore(record), graceful=True, restart=False)
 
-    async def _end(self, record: KernelRecord, *, graceful: bool, restart: bool) -> None:
-        manager = await self._restore(record)
+    async def _end(self, manager: GatewayKernelManager, *, graceful: bool, restart: bool) -> None:
         await ending.end_kernel(
             manager,
             graceful=graceful,
             grace_seconds=self._settings.shutdown_wait_seconds,
             restart=restart,
         )
-        faults.reach("seen dead", record.kernel_id)
+        faults.reach("seen dead", manager.kernel_id)
         await self.discard(manager)
 
     async def obituary(self, manager: GatewayKernelManager) -> str:

@@ -69,14 +69,16 @@ class StartActs:
         Raises:
             GatewayError: The former process can't be ended, or the new one did not come up; the record says why.
         """
+        foreign = None
         held = self._parts.held.get(record.kernel_id)
         if held is not None:
+            foreign = held.foreign(record.former)
             held.pause(record)
 
         seconds = record.request.launch_timeout_seconds
 
         async def body() -> Started:
-            ready = await self._end_former(record, deadline, graceful=graceful, dead=dead)
+            ready = await self._end_former(record, deadline, graceful=graceful, dead=dead, foreign=foreign)
             answered = clock.Deadline(seconds)
             async with self._parts.admission.admitted(record.username, answered, work.stop):
                 return await self._startup.bring_up(ready, deadline=answered, stop=work.stop)
@@ -102,11 +104,12 @@ class StartActs:
         *,
         graceful: bool,
         dead: GatewayKernelManager | None = None,
+        foreign: GatewayKernelManager | None = None,
     ) -> KernelRecord:
         if record.former is None:
             return record
         if dead is None:
-            await self._parts.managers.end_former(record, graceful=graceful)
+            await self._parts.managers.end_former(record, graceful=graceful, foreign=foreign)
         else:
             await self._parts.managers.discard(dead)
         return await self._parts.acts.apply(

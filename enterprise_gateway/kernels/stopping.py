@@ -27,8 +27,10 @@ class StopActs:
             ActLost: Another has taken the stop over, and is still at it.
             StoreUnavailable: The process has ended; its record is ended by whoever meets it next.
         """
+        held = self._parts.held.get(record.kernel_id)
+        foreign = held.foreign(record.process) if held is not None else None
         try:
-            await self._parts.managers.end_present(record)
+            await self._parts.managers.end_present(record, foreign=foreign)
         except ending.EndFailed as error:
             raise unavailable(f"The kernel can't be ended: {error}.", "Kernel can't be ended") from error
         await self._end_record(record)

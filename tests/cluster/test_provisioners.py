@@ -69,7 +69,7 @@ async def test_a_kernel_of_a_named_provisioner_is_served_restarted_and_ended_by_
     await rest.get(f"/api/kernels/{kernel_id}", on=1, expect=404)
 
 
-async def test_a_kernel_that_its_provisioner_can_not_take_over_is_503_on_the_other_replica_and_not_lost(
+async def test_a_kernel_that_its_provisioner_can_not_take_over_is_503_elsewhere_and_served_where_it_was_launched(
     rest: Rest, pair: Cluster
 ) -> None:
     kernel_id = await rest.start(on=0, name=FORGETFUL)
@@ -78,3 +78,7 @@ async def test_a_kernel_that_its_provisioner_can_not_take_over_is_503_on_the_oth
     assert (refused.status_code, refused.json()["reason"]) == (503, "Kernel can't be reached")
     assert kernel_id in await rest.listed(on=1)
     assert await rest.run(kernel_id, "print(x)", on=0) == "1"
+    await rest.post(f"/api/kernels/{kernel_id}/restart", on=0, expect=200)
+    assert await rest.run(kernel_id, "print('x' in globals())", on=0) == "False"
+    await rest.delete(f"/api/kernels/{kernel_id}", on=0)
+    await eventually(lambda: not pair.kernel_processes(kernel_id), "its process has ended")

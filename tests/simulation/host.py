@@ -129,6 +129,8 @@ class Provisioner:
 class Manager:
     """Of one generation."""
 
+    is_local = True
+
     def __init__(self, process: Process) -> None:
         self.sim = process
         self.kernel_id = process.kernel_id
@@ -198,10 +200,10 @@ class Managers:
             raise ProcessGone(manager)
         return manager  # type: ignore[no-any-return]
 
-    async def end_former(self, record: KernelRecord, *, graceful: bool) -> None:
+    async def end_former(self, record: KernelRecord, *, graceful: bool, foreign: object = None) -> None:
         await self._end(record.former, graceful=graceful)
 
-    async def end_present(self, record: KernelRecord) -> None:
+    async def end_present(self, record: KernelRecord, *, foreign: object = None) -> None:
         for name in (record.process, record.former):
             await self._end(name, graceful=True)
 

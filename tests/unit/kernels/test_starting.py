@@ -34,7 +34,7 @@ LOG = logging.getLogger("test")
 class FakeManagers:
     """Ends whatever there was."""
 
-    async def end_former(self, record: KernelRecord, *, graceful: bool) -> None:
+    async def end_former(self, record: KernelRecord, *, graceful: bool, foreign: object = None) -> None:
         return
 
 
