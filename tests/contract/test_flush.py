@@ -167,7 +167,7 @@ async def test_a_flush_is_one_command_however_many_kernels(
     sent = SentCommands()
     make = DRIVERS[driver]
     monkeypatch.setitem(DRIVERS, driver, lambda uri, options: make(uri, {**options, "event_listeners": [sent]}))
-    database = await open_database(mongod_uri, database_name, driver=driver)
+    database = await open_database(mongod_uri, database_name, driver=driver, operation_timeout_seconds=60.0)
     try:
         ids = {f"k{n}" for n in range(number)}
         with pymongo.MongoClient[dict[str, Any]](mongod_uri) as client:
