@@ -27,8 +27,8 @@ CLIENT_CLOSED_REQUEST = 499
 class ApiHandler(GuardedHandler):
     """Takes and gives JSON.
 
-    A body is read to its end before a refusal is answered, and thrown away meanwhile: a connection that is closed with
-    unread bytes is reset, and the client would see that instead of the answer.
+    A request is read to its end before a refusal is answered, its body thrown away: an answer that comes before the end
+    closes the connection. The client's next request on it would be lost, and with unread bytes that answer too.
     """
 
     def __init__(self, application: Any, request: HTTPServerRequest, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ class ApiHandler(GuardedHandler):
         self._withdrawable: asyncio.Task[Any] | None = None
 
     async def prepare(self) -> None:
-        """Check as the base does; a refusal of a request with a body is kept until the body has been read."""
+        """Check as the base does; a refusal is kept until the request has been read."""
         try:
             await super().prepare()
             self._check_length()
@@ -112,9 +112,7 @@ class ApiHandler(GuardedHandler):
     @property
     def _drainable(self) -> bool:
         # Who says `Expect` has not sent the body yet, and won't when he gets an answer.
-        headers = self.request.headers
-        comes = (self._declared_length > 0 or "Transfer-Encoding" in headers) and "Expect" not in headers
-        return comes and self._declared_length <= DRAIN_LIMIT_BYTES
+        return "Expect" not in self.request.headers and self._declared_length <= DRAIN_LIMIT_BYTES
 
     def _too_large(self) -> GatewayError:
         limit = self.gateway.options.max_body_bytes

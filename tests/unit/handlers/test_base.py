@@ -13,7 +13,7 @@ from enterprise_gateway.handlers.json_api import ApiHandler
 from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.handlers.services import Model
 from enterprise_gateway.sessions.requests import SessionRequest
-from tests.unit.handlers.server import KERNEL_ID, Server, error_of, serving, soon
+from tests.unit.handlers.server import KERNEL_ID, PATIENCE_SECONDS, Server, error_of, serving, soon
 
 
 async def send(server: Server, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -149,6 +149,18 @@ async def test_every_answer_has_the_safe_headers(server: Server) -> None:
         assert headers["Content-Security-Policy"] == "frame-ancestors 'self'; default-src 'none'"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "Server" not in headers
+
+
+@pytest.mark.parametrize("refused", ["GET /api/kernels", "DELETE /api/kernels/x", "GET /nowhere", "POST /api/kernels"])
+async def test_a_connection_is_good_for_more_after_a_refusal(refused: str) -> None:
+    async with serving(tokens=["secret"]) as server, asyncio.timeout(PATIENCE_SECONDS):
+        reader, writer = await send(server, f"{refused} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        rest = await reader.read()
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+    assert b"HTTP/1.1 200 OK\r\n" in rest
 
 
 @pytest.mark.parametrize("base_url", ["/gw/", "gw", "/gw"])
