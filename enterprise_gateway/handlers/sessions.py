@@ -62,11 +62,7 @@ class SessionHandler(ApiHandler):
             errors={**START_ERRORS, **NO_SESSION},
             parameters=(IDEMPOTENCY_KEY,),
         ),
-        "DELETE": Operation(
-            summary="End a session and its kernel",
-            status=204,
-            errors={**NO_SESSION, 410: "Its kernel was gone before."},
-        ),
+        "DELETE": Operation(summary="End a session and its kernel", status=204, errors=NO_SESSION),
     }
 
     async def get(self, session_id: str) -> None:

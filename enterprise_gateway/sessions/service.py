@@ -139,7 +139,7 @@ class SessionService:
         """End a session and its kernel.
 
         Raises:
-            GatewayError: 404 no such session; 410 its kernel was gone before (the session is tidied away).
+            GatewayError: 404 no such session, or none any more since its kernel has ended.
         """
         for _ in range(RACES):
             record = await self._record(session_id)
@@ -148,7 +148,7 @@ class SessionService:
             if not gone and await self._store.sessions.get_surely(session_id) is not None:
                 continue  # it has got another kernel meanwhile, which must end as well
             if not was_there:
-                raise GatewayError(410, "Kernel deleted before session", "The kernel was gone before its session.")
+                raise no_session(session_id)
             return
         raise conflict("Others change this session at the same time; try again.")
 

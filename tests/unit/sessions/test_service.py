@@ -142,6 +142,14 @@ async def test_a_delete_ends_the_kernel_that_the_session_got_meanwhile(world: Wo
     await world.is_whole(set())
 
 
+async def test_a_session_whose_kernel_is_gone_is_gone_for_a_delete_too(world: World) -> None:
+    opened = await world.sessions.create(OPEN)
+    await world.kernels.shutdown("k1")
+    with pytest.raises(GatewayError, match="404 Session does not exist"):
+        await world.sessions.delete(opened["id"])
+    assert await world.used() == set()
+
+
 async def test_a_session_that_got_another_kernel_is_not_deleted_for_the_death_of_the_former(world: World) -> None:
     await world.store.sessions.insert(session(kernel_id="dead"))
     await world.kernels.start(START)
