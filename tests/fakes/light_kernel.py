@@ -2,10 +2,10 @@
 
 It speaks as much of the protocol as the gateway and a simple client do: `kernel_info`, `execute` (the code is run, what
 it prints is sent), `interrupt` (counted in the variable `interrupts`), `shutdown`, unless it is told to be obstinate.
-SIGINT does nothing. For as long as it lives it holds a lock that is its kernel's; if another process of the same kernel
-holds it, that is noted beside the locks: no kernel may ever have two.
+SIGINT does nothing. Given a folder, it holds a lock there that is its kernel's for as long as it lives; if another
+process of the same kernel holds it, that is noted beside the locks: no kernel may ever have two.
 
-    python light_kernel.py CONNECTION_FILE FOLDER_OF_LOCKS [obstinate]
+    python light_kernel.py CONNECTION_FILE [FOLDER_OF_LOCKS [obstinate]]
 """
 
 from __future__ import annotations
@@ -123,10 +123,11 @@ def hold_the_kernels_lock(folder: Path) -> None:
         sys.exit("another process of this kernel is alive")
 
 
-def main(connection_file: str, locks: str, *how: str) -> None:
+def main(connection_file: str, locks: str | None = None, *how: str) -> None:
     """Run the kernel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    hold_the_kernels_lock(Path(locks))
+    if locks is not None:
+        hold_the_kernels_lock(Path(locks))
     LightKernel(json.loads(Path(connection_file).read_text()), obstinate="obstinate" in how).serve()
     threading.Event().wait(LAST_WORDS_SECONDS)
 
