@@ -25,6 +25,7 @@ HELD_FOR_DEAD_SECONDS = float(LEASES["EG_LEASE_DURATION"]) - BEAT_SECONDS
 """How long a replica may be quiet, and is still taken for alive: it may have beaten an interval before."""
 NO_START = "The gateway can't start: "
 NO_START_CHARS = 500
+NOBODY = "there is none"
 WRITES = ("update", "insert", "findAndModify")
 
 
@@ -39,7 +40,7 @@ class Mischief:
         chance: The faults' random numbers.
 
     Attributes:
-        done: How often each fault was done.
+        done: How often each fault was done to somebody, from its beginning to its end.
     """
 
     def __init__(
@@ -78,10 +79,11 @@ class Mischief:
             self.lose_answers,
         ]
         fault = self._chance.choice(faults)
-        self.done[fault.__name__] += 1
         began, victim = self._elapsed_seconds, "…"
         try:
             victim = await fault()
+            if victim != NOBODY:
+                self.done[fault.__name__] += 1
         finally:
             print(f"{began:.1f} to {self._elapsed_seconds:.1f} s: {fault.__name__} ({victim})")
 
@@ -116,7 +118,7 @@ class Mischief:
         """Its owner, or the next one, restarts it."""
         processes = self._cluster.kernel_processes()
         if not processes:
-            return "there is none"
+            return NOBODY
         process = self._chance.choice(processes)
         self._history.killed(process.kernel_id)
         process.kill()

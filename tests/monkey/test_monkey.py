@@ -116,6 +116,7 @@ def let_loose(
         done, lost = sum(client.done for client in clients), sum(client.lost for client in clients)
         culled = trio.documents("events", {"kind": "culled"})
         print(f"{done} acts, {lost} without an answer, {len(culled)} kernels culled")
+        assert mischief.done.total() > 0
         assert done > CLIENTS * SECONDS / 10
 
     return let_loose
