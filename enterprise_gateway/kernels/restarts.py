@@ -56,12 +56,14 @@ class Restarts:
         seconds = record.request.launch_timeout_seconds
         deadline = clock.Deadline(seconds + self._parts.settings.shutdown_wait_seconds)
         await self._parts.managers.headroom.check_for_kernel()  # the kernel that there is is better than none
+        held = self._parts.held.get(record.kernel_id)
+        foreign = held.foreign(record.process) if held is not None else None  # who sees the claim first lets it go
         act = self._parts.acts.new_act()
         step = steps.claim_restart(record, act=act, now=self._parts.store.clock.latest_now())
         claimed = await self._parts.acts.claim(step, act, give_up=deadline)
         work = Work(kernel_id=record.kernel_id)
         task = self._parts.background.act(
-            f"restart of kernel {record.kernel_id}", self._acts.restart(claimed, work, deadline)
+            f"restart of kernel {record.kernel_id}", self._acts.restart(claimed, work, deadline, foreign=foreign)
         )
         self._parts.work.add(work, task)
         return await outcome(task)

@@ -55,6 +55,7 @@ class StartActs:
         *,
         graceful: bool = True,
         dead: GatewayKernelManager | None = None,
+        foreign: GatewayKernelManager | None = None,
     ) -> KernelRecord:
         """Go on from a claimed restart, or a launch or restart that was taken over: end the former process, bring up.
 
@@ -65,14 +66,13 @@ class StartActs:
                 there is no kernel any more to fall back on.
             graceful: Is the former process a kernel that can be asked to end?
             dead: Of the former generation, where its process was seen dead before the claim: it need not be looked for.
+            foreign: Of the former generation, where it may be that no other object can end it.
 
         Raises:
             GatewayError: The former process can't be ended, or the new one did not come up; the record says why.
         """
-        foreign = None
         held = self._parts.held.get(record.kernel_id)
         if held is not None:
-            foreign = held.foreign(record.former)
             held.pause(record)
 
         seconds = record.request.launch_timeout_seconds
