@@ -22,4 +22,4 @@ class CulledStops:
     def stop_soon(self, claimed: KernelRecord) -> None:
         """Begin to end a kernel whose stop this replica has claimed."""
         task = self._parts.background.act(f"stop of culled kernel {claimed.kernel_id}", self._acts.stop(claimed))
-        self._parts.work.add(Work(kernel_id=claimed.kernel_id), task)
+        self._parts.work.add(Work(kernel_id=claimed.kernel_id, generation=claimed.generation), task)

@@ -72,7 +72,7 @@ class Deaths:
         self._run(claimed, manager)
 
     def _run(self, claimed: KernelRecord, dead: GatewayKernelManager) -> None:
-        work = Work(kernel_id=claimed.kernel_id)
+        work = Work(kernel_id=claimed.kernel_id, generation=claimed.generation)
         deadline = clock.Deadline(claimed.request.launch_timeout_seconds)
         task = self._parts.background.act(
             f"automatic restart of kernel {claimed.kernel_id}",

@@ -66,7 +66,7 @@ class Noticing:
 
     async def _notice(self, notice: KernelNotice) -> None:
         if notice.target == Target.STOPPED.value:
-            self._parts.work.stop(notice.kernel_id)
+            self._parts.work.stop(notice.kernel_id, notice.generation)
         if notice.live:
             await self._undone.met(notice)
         held = self._parts.held.get(notice.kernel_id)

@@ -61,7 +61,7 @@ class Restarts:
         act = self._parts.acts.new_act()
         step = steps.claim_restart(record, act=act, now=self._parts.store.clock.latest_now())
         claimed = await self._parts.acts.claim(step, act, give_up=deadline)
-        work = Work(kernel_id=record.kernel_id)
+        work = Work(kernel_id=record.kernel_id, generation=claimed.generation)
         task = self._parts.background.act(
             f"restart of kernel {record.kernel_id}", self._acts.restart(claimed, work, deadline, foreign=foreign)
         )

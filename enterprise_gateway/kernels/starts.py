@@ -199,7 +199,7 @@ class Starts:
         return await insert_within_limits(self._parts.store.kernels, anew, self._parts.settings.limits, insert)
 
     async def _launch(self, record: KernelRecord, wanted: Wanted, work: Work) -> KernelRecord:
-        work.kernel_id = record.kernel_id
+        work.kernel_id, work.generation = record.kernel_id, record.generation
         task = self._parts.background.act(
             f"launch of kernel {record.kernel_id}", self._acts.launch(record, work, wanted.deadline)
         )

@@ -64,13 +64,13 @@ class Stops:
         give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
         claimed = await self._parts.acts.claim(steps.claim_stop(record.kernel_id, act=act), act, give_up=give_up)
         task = self._parts.background.act(f"stop of kernel {record.kernel_id}", self._acts.stop(claimed))
-        self._parts.work.add(Work(kernel_id=record.kernel_id), task)
+        self._parts.work.add(Work(kernel_id=record.kernel_id, generation=record.generation), task)
         await outcome(task)
 
     async def _ask_the_actor(self, record: KernelRecord) -> None:
         """Somebody starts, restarts or stops it: he ends it."""
         await self._want_stopped(record)
-        self._parts.work.stop(record.kernel_id)
+        self._parts.work.stop(record.kernel_id, record.generation)
         limit = clock.Deadline(self._parts.settings.stop_limit_seconds + record.request.launch_timeout_seconds)
 
         def done(found: KernelRecord | None) -> bool:

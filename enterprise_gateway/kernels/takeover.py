@@ -70,13 +70,13 @@ class Takeover:
         return await self._again(claimed)
 
     async def _again(self, claimed: KernelRecord) -> KernelRecord:
-        work = Work(kernel_id=claimed.kernel_id)
+        work = Work(kernel_id=claimed.kernel_id, generation=claimed.generation)
         deadline = clock.Deadline(claimed.request.launch_timeout_seconds)
         return await self._run(claimed, self._starting.restart(claimed, work, deadline, graceful=False), work)
 
     async def _run(self, record: KernelRecord, act: Coroutine[Any, Any, T], work: Work | None = None) -> T:
         task = self._parts.background.act(f"takeover of kernel {record.kernel_id}", act)
-        self._parts.work.add(work or Work(kernel_id=record.kernel_id), task)
+        self._parts.work.add(work or Work(kernel_id=record.kernel_id, generation=record.generation), task)
         return await outcome(task)
 
     def _claim(self, record: KernelRecord, act: Act) -> Step:

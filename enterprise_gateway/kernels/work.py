@@ -17,11 +17,13 @@ class Work:
 
     Attributes:
         kernel_id: The kernel.
+        generation: The one that it brings up, or ends.
         stop: Set when the kernel is not wanted any more: a launch or restart that sees it stops what it started.
         task: The act itself.
     """
 
     kernel_id: str
+    generation: int = 0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[object] | None = None
 
@@ -43,10 +45,13 @@ class WorkAtHand:
         self._work[work.kernel_id] = work
         task.add_done_callback(lambda _: self._forget(work))
 
-    def stop(self, kernel_id: str) -> None:
-        """Tell the act on this kernel, if there is one here, that the kernel is not wanted any more."""
+    def stop(self, kernel_id: str, generation: int) -> None:
+        """Tell the act on this kernel, if there is one here, that the kernel is not wanted any more.
+
+        One that brings up a later generation is not told: that is wanted since, under the same id.
+        """
         work = self._work.get(kernel_id)
-        if work is not None:
+        if work is not None and work.generation <= generation:
             work.stop.set()
 
     @property
