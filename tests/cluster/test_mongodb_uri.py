@@ -1,4 +1,4 @@
-"""A MongoDB that speaks TLS only and asks for a user and password, as `mongodb_uri` names it."""
+"""A MongoDB that speaks TLS only and asks for a user and password, by address and by a name in `mongodb_uri`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from tests.certificates import self_signed
 from tests.cluster import light_kernels
 from tests.cluster.light_kernels import LIGHT
 from tests.cluster.processes import free_port
-from tests.cluster.replicas import Cluster
+from tests.cluster.replicas import ROOT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually_now
+from tests.name_server import name_server, site_that_asks
 
 PASSWORD = "s3cret"
+HOST = "member-0.mongodb.test"
+"""Another name of the server, for those who ask a name server."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def secured(mongod_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """A standalone server that takes TLS connections alone, and lets nobody in without a password."""
     folder = tmp_path_factory.mktemp("secured")
     made = Secured(free_port(), folder / "own.pem", folder / "others.pem")
-    certificate, key = self_signed()
+    certificate, key = self_signed(HOST)
     made.own.write_bytes(certificate)
     made.others.write_bytes(self_signed()[0])
     (folder / "server.pem").write_bytes(certificate + key)
@@ -86,6 +89,39 @@ async def test_a_replica_serves_kernels_over_tls_as_a_user_of_its_database_alone
             kernel_id = await rest.start(name=LIGHT)
             assert await rest.run(kernel_id, "print(6 * 7)") == "42"
         assert [record["_id"] for record in cluster.documents("kernels")] == [kernel_id]
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_a_replica_finds_its_servers_and_their_options_by_the_records_of_a_name(
+    secured: Secured, driver: str, tmp_path: Path
+) -> None:
+    """TLS is what `mongodb+srv` implies, the database of the user what the name's TXT record says."""
+    records = {
+        ("_mongodb._tcp.db.mongodb.test", "SRV"): f"0 0 {secured.port} {HOST}.",
+        ("db.mongodb.test", "TXT"): '"authSource=admin"',
+        (HOST, "A"): "127.0.0.1",
+    }
+    uri = f"mongodb+srv://root:{PASSWORD}@db.mongodb.test/?tlsCAFile={secured.own}"
+    with name_server(records) as port, Cluster(secured.uri(secured.own), settings=light_kernels.SETTINGS) as cluster:
+        light_kernels.install(cluster)
+        path = f"{site_that_asks(port, tmp_path)}:{ROOT}"
+        cluster.start(settings={"EG_MONGODB_URI": uri, "EG_MONGODB_DRIVER": driver, "PYTHONPATH": path})
+        async with Rest(cluster.urls, cluster.token) as rest:
+            kernel_id = await rest.start(name=LIGHT)
+            assert await rest.run(kernel_id, "print(6 * 7)") == "42"
+        assert [record["_id"] for record in cluster.documents("kernels")] == [kernel_id]
+        assert "mongodb+srv://db.mongodb.test" in cluster.replicas[0].log
+
+
+async def test_a_name_without_records_ends_the_start_with_a_sentence(secured: Secured, tmp_path: Path) -> None:
+    uri = f"mongodb+srv://root:{PASSWORD}@nowhere.mongodb.test/"
+    with name_server({}) as port, Cluster(secured.uri(secured.own)) as cluster:
+        path = f"{site_that_asks(port, tmp_path)}:{ROOT}"
+        replica = cluster.launch({"EG_MONGODB_URI": uri, "PYTHONPATH": path})
+        eventually_now(lambda: not replica.running, "the gateway has given up")
+        assert replica.stop() == 1
+        assert "mongodb_uri can't be used: The DNS query name does not exist: _mongodb._tcp.nowhere" in replica.log
+        assert PASSWORD not in replica.log
 
 
 # PyMongo forgets the socket of a failed handshake; it is collected here, so that no other test is blamed for it.
