@@ -20,7 +20,9 @@ from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.sockets import KernelLink
 from persistence import clock
 
-CHANNELS = ("shell", "stdin", "control")
+# Connected in this order: a kernel whose I/O thread lags sees what came first first, and its ROUTER drops a question
+# on stdin to a client that it has only seen on shell yet.
+CHANNELS = ("stdin", "shell", "control")
 ALWAYS = frozenset({"shell", "stdin"})  # control opens when it is first needed
 STAND_SECONDS = 1.0  # a handshake that takes longer may come after that of a newer connection elsewhere
 SETTLE_SECONDS = 0.02  # within 1 ms after the handshake a reply was seen to go to the former DEALER still
