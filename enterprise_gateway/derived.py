@@ -8,6 +8,7 @@ from datetime import datetime
 
 from enterprise_gateway import __version__
 from enterprise_gateway.authorization import UserPolicy
+from enterprise_gateway.config.cull_rules import cull_rules
 from enterprise_gateway.config.environment import Environment
 from enterprise_gateway.config.settings import GatewayTraits
 from enterprise_gateway.handlers.options import CorsOptions, HandlerOptions
@@ -16,6 +17,8 @@ from enterprise_gateway.kernels.settings import KernelSettings
 from enterprise_gateway.kernels.slots import Limits
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.replica import Rhythm
+
+SILENT_SECONDS = 60.0
 
 
 def kernel_settings(settings: GatewayTraits, environment: Environment, *, embedded: bool) -> KernelSettings:
@@ -37,7 +40,14 @@ def kernel_settings(settings: GatewayTraits, environment: Environment, *, embedd
         home=process_home(),
         mirror_working_dirs=embedded if mirror is None else mirror,
         own_cull_timeout=settings.cull_own_timeout,
+        silent_seconds=_silent_seconds(settings),
     )
+
+
+def _silent_seconds(settings: GatewayTraits) -> float:
+    """A kernel is asked, and has had the time to answer, before it may be culled as idle."""
+    shortest = cull_rules(settings).shortest_timeout_seconds
+    return SILENT_SECONDS if shortest is None else min(SILENT_SECONDS, shortest / 2)
 
 
 def relay_options(settings: GatewayTraits) -> RelayOptions:

@@ -30,7 +30,6 @@ GOING = (1012, "The gateway is being stopped; connect again")
 RETURN_SECONDS = 6.0
 LOOK_SECONDS = 0.05
 TRIM_SECONDS = 15.0
-ASK_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +184,7 @@ class Replica:
 
     async def _ask_silent(self) -> None:
         while True:
-            await clock.sleep(ASK_SECONDS)
+            await clock.sleep(self.parts.settings.silent_seconds / 4)
             self.ownership.ask_silent()
 
     async def _trim_logs(self) -> None:

@@ -35,12 +35,13 @@ MAX_OPEN_REQUESTS = 10_000
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Question:
-    """The gateway's own to a kernel, on shell: which requests were open, and whether it was busy, when it was sent."""
+    """The gateway's own to a kernel, on shell: which requests were open when it was sent."""
 
     open: Sequence[str]
     was_busy: bool
+    """Was it busy before it answered?"""
 
 
 class Activity:
@@ -62,6 +63,8 @@ class Activity:
         self._last_activity: datetime | None = None
         self._state: str | None = None
         self._state_n = 0
+        self._heard: datetime | None = None
+        self._confirmed = False
         self._kernel_info: dict[str, Any] | None = None
         self.connections = 0
         self.connections_n = 0
@@ -74,7 +77,8 @@ class Activity:
 
     def touch(self) -> None:
         """Something was sent by the kernel or by a client: now."""
-        self._last_activity = self._now()
+        self._last_activity = self._heard = self._now()
+        self._confirmed = False
         self._changes += 1
 
     def status(self, execution_state: str, *, parent_id: str, parent_type: str, own: bool) -> None:
@@ -90,17 +94,28 @@ class Activity:
             self._busy.pop(parent_id, None)
         self._set_state("busy" if self._busy else "idle")
 
-    def silent(self, seconds: float) -> bool:
-        """Is the kernel busy, as far as is known here, and was not heard of for so long?"""
-        if self._state != "busy" or self._last_activity is None:
+    def in_doubt(self, silent_seconds: float) -> bool:
+        """Is nothing known, or was nothing heard for so long that what came last may have been missed?
+
+        Who was idle when asked is in no doubt until something is heard again.
+        """
+        if self._confirmed:
             return False
-        return self._now() - self._last_activity >= timedelta(seconds=seconds)
+        if self._state is None or self._heard is None:
+            return True
+        return self._now() - self._heard >= timedelta(seconds=silent_seconds)
 
     def asked(self) -> Question:
-        """The gateway asks on shell: until it is answered the kernel is busy."""
+        """The gateway asks on shell: a kernel that is not known to be idle is busy until it has answered."""
         question = Question(open=tuple(self._busy), was_busy=self._state == "busy")
-        self._set_state("busy")
+        if self._state != "idle":
+            self._set_state("busy")
         return question
+
+    def unanswered(self, question: Question) -> None:
+        """An idle kernel would have answered by now."""
+        question.was_busy = True
+        self._set_state("busy")
 
     def answered(self, question: Question) -> None:
         """The kernel is through with all that it was asked before: idle as of now, if nothing came since."""
@@ -109,17 +124,21 @@ class Activity:
         if question.was_busy:
             self.touch()  # nobody knows since when it is idle
         self._set_state("busy" if self._busy else "idle")
+        self._confirmed = not self._busy
 
     def new_generation(self, execution_state: str | None) -> None:
         """Another process serves the kernel: what the former one was asked is over."""
         self._busy.clear()
         self._state = execution_state
         self._state_n = 0
+        self._heard = self._now()
+        self._confirmed = False
 
     def learned(self, kernel_info: dict[str, Any]) -> None:
         """The kernel told `kernel_info`."""
-        self._kernel_info = kernel_info
-        self._changes += 1
+        if kernel_info != self._kernel_info:
+            self._kernel_info = kernel_info
+            self._changes += 1
 
     def connections_are(self, count: int) -> int:
         """Set how many WebSockets are open here; returns the number of this change."""

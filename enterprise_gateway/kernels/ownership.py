@@ -70,7 +70,7 @@ class Ownership:
                 await self._parts.managers.trim_log(held.manager)
 
     def ask_silent(self) -> None:
-        """Ask the kernels watched here that are said to be busy, and were silent for long, whether they are."""
+        """Ask the kernels watched here that were silent for long whether they are busy."""
         self._prober.ask_silent()
 
     def orphaned(self, record: KernelRecord) -> bool:

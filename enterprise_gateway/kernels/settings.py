@@ -26,6 +26,7 @@ class KernelSettings:
         home: The home directory of the gateway's user.
         mirror_working_dirs: May a request name its kernel's working directory?
         own_cull_timeout: May a request say how long its kernel may be idle?
+        silent_seconds: After so long a silence a kernel is asked whether it is busy.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -40,6 +41,7 @@ class KernelSettings:
     home: str = "/"
     mirror_working_dirs: bool = False
     own_cull_timeout: bool = False
+    silent_seconds: float = 60.0
 
     @property
     def stop_limit_seconds(self) -> float:

@@ -12,20 +12,22 @@ from tests.fakes import light_kernel
 
 LIGHT = "light"
 OBSTINATE = "obstinate"
+MUMBLING = "mumbling"
 FAILING = "failing"
 SILENT = "silent"
-SETTINGS = {"EG_IPC_KERNELSPECS": f"{LIGHT},{OBSTINATE}"}
+SETTINGS = {"EG_IPC_KERNELSPECS": f"{LIGHT},{OBSTINATE},{MUMBLING}"}
 """What the replicas need to be told."""
 
 
 def install(cluster: Cluster) -> None:
     """Offer the kernelspecs.
 
-    `light`; `obstinate`, which does not listen to a shutdown request; `failing`, whose process ends at once; `silent`,
-    whose process never answers.
+    `light`; `obstinate`, which does not listen to a shutdown request; `mumbling`, which does not say that a cell has
+    begun; `failing`, whose process ends at once; `silent`, whose process never answers.
     """
     install_light(cluster, LIGHT)
     install_light(cluster, OBSTINATE, OBSTINATE)
+    install_light(cluster, MUMBLING, MUMBLING)
     _install(cluster, FAILING, ["/bin/sh", "-c", "exit 3", "{connection_file}"])
     _install(cluster, SILENT, ["/bin/sh", "-c", "sleep 1000", "{connection_file}"])
 

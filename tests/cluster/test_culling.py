@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tornado.httpclient import HTTPError
 from tests.cluster import light_kernels
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_socket import KernelSocket
-from tests.cluster.light_kernels import LIGHT
+from tests.cluster.light_kernels import LIGHT, MUMBLING
 from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.test_failover import leader
@@ -23,6 +24,12 @@ from tests.replica_set import ReplicaSet
 
 TIMEOUT = 1.5  # seconds
 CULLING = {"EG_CULL_IDLE_TIMEOUT": str(TIMEOUT), "EG_CULL_INTERVAL": "0.3"}
+UNTIL_TOLD = """
+import os, threading
+while not os.path.exists({path!r}):
+    threading.Event().wait(0.02)
+print("done")
+"""
 
 
 def make(make_cluster: MakeCluster, count: int, **settings: str) -> Cluster:
@@ -100,6 +107,38 @@ async def test_a_connected_kernel_lives_until_its_client_is_gone_for_its_timeout
         async with client:
             await culled(pair, await rest.start(name=LIGHT))
             assert pair.document(kernel_id)["phase"] == "running"
+        await culled(pair, kernel_id)
+
+
+async def test_a_kernel_that_works_for_a_client_that_is_away_lives_until_its_timeout_after_that(
+    pair: Cluster, tmp_path: Path
+) -> None:
+    """What it sends is kept for the client; that alone does not keep the kernel."""
+    told = tmp_path / "told"
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id, client = await used(rest, lambda: rest.start(name=LIGHT))
+        await client.begin(UNTIL_TOLD.format(path=str(told)))
+        await client.until_state("busy")
+        await client.leave()
+        await culled(pair, await rest.start(name=LIGHT))
+        before = pair.document(kernel_id)
+        told.touch()
+        event = await culled(pair, kernel_id)
+    assert (before["phase"], before["execution_state"]) == ("running", "busy")
+    assert event["details"]["idle_seconds"] > TIMEOUT
+    assert pair.document(kernel_id)["last_activity"] > before["last_activity"]
+
+
+async def test_a_silent_cell_is_not_culled_whose_beginning_was_missed(pair: Cluster, tmp_path: Path) -> None:
+    """The kernel drops what its owner is too slow to take; so one that seems idle is asked before it is culled."""
+    told = tmp_path / "told"
+    async with Rest(pair.urls, pair.token) as rest:
+        kernel_id, client = await used(rest, lambda: rest.start(name=MUMBLING))
+        await client.begin(UNTIL_TOLD.format(path=str(told)))
+        await client.leave()
+        await culled(pair, await rest.start(name=LIGHT))
+        assert pair.document(kernel_id)["phase"] == "running"
+        told.touch()
         await culled(pair, kernel_id)
 
 

@@ -1,11 +1,12 @@
 """A kernel as a process of its own that is up in a tenth of a second: no IPython, only pyzmq.
 
 It speaks as much of the protocol as the gateway and a simple client do: `kernel_info`, `execute` (the code is run, what
-it prints is sent), `interrupt` (counted in the variable `interrupts`), `shutdown`, unless it is told to be obstinate.
+it prints is sent), `interrupt` (counted in the variable `interrupts`), `shutdown`, unless it is told to be obstinate;
+told to be mumbling, it does not say that a cell has begun, as if that had been dropped on its way.
 SIGINT does nothing. Given a folder, it holds a lock there that is its kernel's for as long as it lives; if another
 process of the same kernel holds it, that is noted beside the locks: no kernel may ever have two.
 
-    python light_kernel.py CONNECTION_FILE [FOLDER_OF_LOCKS [obstinate]]
+    python light_kernel.py CONNECTION_FILE [FOLDER_OF_LOCKS [obstinate|mumbling]]
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ LAST_WORDS_SECONDS = 0.2
 class LightKernel:
     """Serves one connection file until it is told to shut down; an obstinate one does not listen to that."""
 
-    def __init__(self, connection: dict[str, Any], *, obstinate: bool = False) -> None:
+    def __init__(self, connection: dict[str, Any], *, obstinate: bool = False, mumbling: bool = False) -> None:
         self._connection = connection
         self._obstinate = obstinate
+        self._mumbling = mumbling
         self._key = connection["key"].encode()
         self._count = 0
         self._names: dict[str, Any] = {"interrupts": 0}
@@ -74,7 +76,8 @@ class LightKernel:
         kind: str = header["msg_type"]
         if kind == "shutdown_request" and self._obstinate:
             return ""
-        self._publish("status", header, {"execution_state": "busy"})
+        if kind != "execute_request" or not self._mumbling:
+            self._publish("status", header, {"execution_state": "busy"})
         reply: dict[str, Any] = {"status": "ok"}
         if kind == "kernel_info_request":
             reply |= {"protocol_version": "5.3", "implementation": "light", "language_info": {"name": "python"}}
@@ -128,7 +131,8 @@ def main(connection_file: str, locks: str | None = None, *how: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if locks is not None:
         hold_the_kernels_lock(Path(locks))
-    LightKernel(json.loads(Path(connection_file).read_text()), obstinate="obstinate" in how).serve()
+    connection = json.loads(Path(connection_file).read_text())
+    LightKernel(connection, obstinate="obstinate" in how, mumbling="mumbling" in how).serve()
     threading.Event().wait(LAST_WORDS_SECONDS)
 
 

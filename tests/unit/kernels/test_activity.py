@@ -157,7 +157,7 @@ def test_an_answer_forgets_requests_whose_end_was_missed_and_counts_as_activity(
     clock.now += timedelta(hours=1)
     activity.answered(activity.asked())
     assert activity.execution_state == "idle"
-    assert not activity.silent(0)
+    assert not activity.in_doubt(0)
     found = activity.pending(1, owner=True)
     assert found is not None
     assert found[1].last_activity == clock.now
@@ -179,15 +179,49 @@ def test_an_adopted_kernel_that_answers_was_not_used_by_that(activity: Activity)
     assert found[1].last_activity.year == 1970
 
 
-def test_silent_is_a_busy_kernel_that_was_not_heard_of_for_long(activity: Activity, clock: Clock) -> None:
-    tell(activity, "busy", "a")
+@pytest.mark.parametrize("state", ["busy", "idle"])
+def test_a_kernel_that_was_silent_for_long_is_in_doubt(activity: Activity, clock: Clock, state: str) -> None:
+    tell(activity, state, "a")
     clock.now += timedelta(seconds=59)
-    assert not activity.silent(60)
+    assert not activity.in_doubt(60)
     clock.now += timedelta(seconds=1)
-    assert activity.silent(60)
+    assert activity.in_doubt(60)
+
+
+def test_one_that_was_idle_when_asked_is_in_doubt_again_when_it_was_heard_and_is_silent(
+    activity: Activity, clock: Clock
+) -> None:
     tell(activity, "idle", "a")
+    activity.answered(activity.asked())
     clock.now += timedelta(hours=1)
-    assert not activity.silent(60)
+    assert not activity.in_doubt(60)
+    activity.touch()
+    clock.now += timedelta(hours=1)
+    assert activity.in_doubt(60)
+
+
+def test_an_idle_kernel_that_is_asked_stays_idle_and_is_not_used_by_that(activity: Activity, clock: Clock) -> None:
+    tell(activity, "idle", "a")
+    used = clock.now
+    clock.now += timedelta(hours=1)
+    question = activity.asked()
+    assert activity.execution_state == "idle"
+    activity.answered(question)
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    assert (found[1].execution_state, found[1].last_activity) == ("idle", used)
+
+
+def test_one_that_does_not_answer_is_busy_and_was_used_until_it_does(activity: Activity, clock: Clock) -> None:
+    tell(activity, "idle", "a")
+    question = activity.asked()
+    activity.unanswered(question)
+    assert activity.execution_state == "busy"
+    clock.now += timedelta(hours=1)
+    activity.answered(question)
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    assert (found[1].execution_state, found[1].last_activity) == ("idle", clock.now)
 
 
 def test_requests_without_an_end_do_not_grow_without_bound(activity: Activity) -> None:

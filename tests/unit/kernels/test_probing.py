@@ -14,12 +14,15 @@ import pytest
 from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.held import HeldKernel, HeldKernels
 from enterprise_gateway.kernels.parts import KernelParts
-from enterprise_gateway.kernels.probing import SILENT_SECONDS, KernelProber
+from enterprise_gateway.kernels.probing import KernelProber
+from enterprise_gateway.kernels.settings import KernelSettings
 from enterprise_gateway.lifecycle import Background
 from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.relay import Relay
 from tests.cluster.waiting import eventually
 from tests.records import NOW
+
+SETTINGS = KernelSettings()
 
 
 class World:
@@ -35,7 +38,7 @@ class World:
         self.background = Background(logging.getLogger("test"))
         kernels = HeldKernels()
         kernels.add(self.held)
-        parts = SimpleNamespace(background=self.background, held=kernels)
+        parts = SimpleNamespace(background=self.background, held=kernels, settings=SETTINGS)
         self.prober = KernelProber(cast(KernelParts, parts))
 
     async def kernel_info(self, connection: Any, *, channel: str, timeout_seconds: float) -> dict[str, Any]:
@@ -51,7 +54,7 @@ class World:
         self.held.activity.status(state, parent_id="cell", parent_type="execute_request", own=False)
 
     def silence(self) -> None:
-        self.now += timedelta(seconds=SILENT_SECONDS)
+        self.now += timedelta(seconds=SETTINGS.silent_seconds)
 
     async def asked(self, times: int) -> None:
         await eventually(lambda: len(self.questions) == times, f"{times} questions were asked")
@@ -99,13 +102,38 @@ async def test_it_is_asked_again_when_it_has_answered_and_is_silent_again(world:
         await eventually(lambda: world.state == "idle", "it is idle")
 
 
-@pytest.mark.parametrize("why", ["it is idle", "it was heard of", "it is another's"])
+async def test_an_idle_one_that_is_silent_for_long_is_asked_too_and_busy_when_it_does_not_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The beginning of its cell was missed."""
+    monkeypatch.setattr(world.prober, "_answer_seconds", 0.0)
+    world.tell("idle")
+    world.silence()
+    world.prober.ask_silent()
+    await world.asked(1)
+    await eventually(lambda: world.state == "busy", "it is taken for busy")
+    world.questions[0].set_result({})
+    await eventually(lambda: world.state == "idle", "it is idle")
+
+
+async def test_an_idle_one_that_answers_at_once_stays_idle_and_is_asked_no_more(world: World) -> None:
+    world.tell("idle")
+    for _ in range(3):
+        world.silence()
+        world.prober.ask_silent()
+        await world.asked(1)
+        if not world.questions[0].done():
+            world.questions[0].set_result({})
+        assert world.held.probe is not None
+        await world.held.probe
+        assert world.state == "idle"
+
+
+@pytest.mark.parametrize("why", ["it was heard of", "it is another's"])
 async def test_others_are_not_asked(world: World, why: str) -> None:
     world.tell("busy")
     if why != "it was heard of":
         world.silence()
-    if why == "it is idle":
-        world.tell("idle")
     world.held.owned = why != "it is another's"
     world.prober.ask_silent()
     assert world.held.probe is None
