@@ -56,6 +56,7 @@ class Cluster:
         mongod_uri: The server; the database is the cluster's own. None: the embedded database.
         settings: `EG_*` variables of every replica, over the defaults of the tests (`PATIENT`).
         token: What clients show; "" runs without one.
+        timings: Of beats, leases and operations, where `settings` has none.
 
     Attributes:
         replicas: Those that were started, in order; some may have been stopped.
@@ -63,7 +64,12 @@ class Cluster:
     """
 
     def __init__(
-        self, mongod_uri: str | None, *, settings: Mapping[str, str] | None = None, token: str | None = None
+        self,
+        mongod_uri: str | None,
+        *,
+        settings: Mapping[str, str] | None = None,
+        token: str | None = None,
+        timings: Mapping[str, str] = PATIENT,
     ) -> None:
         # Unix sockets have short names: not below pytest's own directories.
         self.folder = Path(tempfile.mkdtemp(prefix="eg-"))
@@ -75,7 +81,7 @@ class Cluster:
         self.database = f"cluster_{uuid4().hex}"
         self.replicas: list[ServerProcess] = []
         self._mongod_uri = mongod_uri
-        self._settings = dict(settings or {})
+        self._settings = {**timings, **(settings or {})}
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +136,6 @@ class Cluster:
             "EG_KERNEL_RUNTIME_DIR": str(self.runtime / "k"),
             "EG_LOG_LEVEL": "DEBUG",
             PLANTED: self.planted,
-            **PATIENT,
         }
         if self.token:
             env["EG_AUTH_TOKEN"] = self.token

@@ -45,6 +45,18 @@ async def leader(cluster: Cluster) -> int:
     return [replica.url for replica in cluster.replicas].index(url)
 
 
+async def is_watched(cluster: Cluster, kernel_id: str) -> None:
+    """Its owner sees it die, and restarts it."""
+    (process,) = cluster.kernel_processes(kernel_id)
+    os.kill(process.pid, signal.SIGKILL)
+
+    def restarted() -> bool:
+        record = cluster.document(kernel_id)
+        return (record["generation"], record["phase"]) == (2, "running")
+
+    await eventually(restarted, "it is restarted")
+
+
 @pytest.mark.parametrize("victim", ["the leader", "another"])
 async def test_a_dead_ones_kernels_get_live_owners_that_watch_them(three: Cluster, victim: str) -> None:
     first = await leader(three)
@@ -57,15 +69,7 @@ async def test_a_dead_ones_kernels_get_live_owners_that_watch_them(three: Cluste
         assert len(owners(three)) == KERNELS
         assert set(owners(three)) <= live(three)
         assert max(Counter(owners(three)).values()) < KERNELS
-        # Its new owner sees it die, and restarts it.
-        (process,) = three.kernel_processes(kernel_ids[0])
-        os.kill(process.pid, signal.SIGKILL)
-        await eventually(
-            lambda: (
-                three.document(kernel_ids[0])["generation"] == 2 and three.document(kernel_ids[0])["phase"] == "running"
-            ),
-            "it is restarted",
-        )
+        await is_watched(three, kernel_ids[0])
 
 
 async def test_an_idle_kernel_of_a_dead_one_is_idle_again_when_it_was_asked(three: Cluster) -> None:
@@ -91,3 +95,18 @@ async def test_a_paused_replica_comes_back_under_a_new_id_and_serves(three: Clus
         await eventually(lambda: len(live(three)) == 3, "it is back")
         assert former not in live(three)
         assert await rest.get(f"/api/kernels/{kernel_id}", on=first)
+
+
+async def test_on_the_default_leases_a_kernel_of_the_dead_leader_gets_a_live_owner_that_watches_it(
+    mongod_uri: str,
+) -> None:
+    with Cluster(mongod_uri, settings=light_kernels.SETTINGS, timings={}) as pair:
+        light_kernels.install(pair)
+        pair.start(2)
+        first = await leader(pair)
+        async with Rest(pair.urls, pair.token) as rest:
+            kernel_id = await rest.start(on=first, name=LIGHT)
+        pair.replicas[first].kill()
+        heir = pair.replica_id(pair.replicas[1 - first])
+        await eventually(lambda: owners(pair) == [heir], "the other one owns it")
+        await is_watched(pair, kernel_id)
