@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from tests.cluster.fault_acts import ACTS
+from tests.cluster.fault_legacies import LEGACIES
 from tests.meta.sources import PACKAGES, ROOT, files
 
 PAGE = (ROOT / "docs" / "failure-modes.md").read_text(encoding="utf-8")
@@ -21,9 +23,18 @@ def test_a_test_that_is_named_exists(file: str, test: str) -> None:
     assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
+def rows() -> list[str]:
+    """All rows of all tables, without their heads."""
+    return [line for line in PAGE.splitlines() if line.startswith("| ") and "| Test |" not in line]
+
+
 def test_every_row_names_one() -> None:
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ") and line.count("|") == 6]
-    assert [row for row in rows if "::" not in row and "| Test |" not in row] == []
+    assert [row for row in rows() if "::" not in row and "| grid: " not in row] == []
+
+
+def test_acts_that_are_named_of_the_grid_are_tried_there() -> None:
+    named = {name for row in rows() for name in re.findall(r"`([^`]+)`", row.partition("| grid: ")[2])}
+    assert {name for name in named if "::" not in name} == {*ACTS, *LEGACIES}
 
 
 def called_with_a_name(source: str, *functions: str) -> set[str]:
