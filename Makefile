@@ -17,7 +17,7 @@ DEV_STAMP   := $(VENV)/.installed-to-develop
 PACKAGING   := setup.py pyproject.toml $(CONSTRAINTS)
 INSTALL      = $(PIP) install --quiet $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: help run test soak model bench profile faults check format cluster docs dist clean
+.PHONY: help run test soak model bench profile faults outages check format cluster docs dist clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is to make
@@ -43,6 +43,9 @@ profile: $(DEV_STAMP) ## Show where a relayed message's microseconds go (PROFILE
 
 faults: $(DEV_STAMP) ## Kill and pause a replica at every step of every act
 	$(BIN)/python -m pytest -n 0 --soak tests/cluster/test_faults.py $(PYTEST_ARGS)
+
+outages: $(DEV_STAMP) ## Take the database away at every step of every act, and from clients at work, in every way
+	$(BIN)/python -m pytest -n 0 --soak tests/cluster/test_acts_in_an_outage.py tests/cluster/test_traffic_in_an_outage.py $(PYTEST_ARGS)
 
 check: $(DEV_STAMP) ## Lint, check the format, the types and the layers
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.cluster.replicas import IMPATIENT, Cluster
-from tests.cluster.rest import Rest
+from tests.cluster.rest import Insistent, Rest
 from tests.cluster.waiting import eventually
 from tests.mongo_proxy import MongoProxy
 from tests.replica_set import ReplicaSet
@@ -92,7 +92,8 @@ async def known_back(rest: Rest) -> None:
 
 async def status_is(rest: Rest, path: str, on: int, status: int) -> bool:
     """Does this replica answer a GET with this status?"""
-    return (await rest.request("GET", path, on=on)).status_code == status
+    ask = rest.once if isinstance(rest, Insistent) else rest.request
+    return (await ask("GET", path, on=on)).status_code == status
 
 
 def behind_a_proxy(database: Database, **settings: str) -> Cluster:

@@ -6,11 +6,16 @@ import itertools
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import httpx
+from tornado.httpclient import HTTPError
 
+from persistence import clock
 from tests.cluster.kernel_socket import KernelSocket
 from tests.cluster.waiting import PATIENCE_SECONDS
+
+PAUSE_SECONDS = 0.1
 
 
 class Rest:
@@ -95,3 +100,34 @@ class Rest:
         """Run code on a connection of its own and return what it printed; fail if it raised."""
         async with await self.open(kernel_id, on=on, v1=v1) as kernel:
             return (await kernel.execute(code)).printed()
+
+
+class Insistent(Rest):
+    """Asks again when it is told 503, as a client does. Its starts have an id, so that a repeat is the same start."""
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send a request until the answer is another than 503."""
+        while True:
+            answer = await self.once(method, path, **options)
+            if answer.status_code != 503:
+                return answer
+            assert answer.headers["Retry-After"], answer.text
+            await clock.sleep(PAUSE_SECONDS)
+
+    async def once(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send one request; whatever is answered is returned."""
+        return await super().request(method, path, **options)
+
+    async def start(self, *, on: int | None = None, env: Mapping[str, str] | None = None, **fields: Any) -> str:
+        """Start a kernel and return its id."""
+        return await super().start(on=on, env=env, **{"kernel_id": str(uuid4()), **fields})
+
+    async def open(self, kernel_id: str, **options: Any) -> KernelSocket:
+        """Open the kernel's channels."""
+        while True:
+            try:
+                return await super().open(kernel_id, **options)
+            except HTTPError as error:
+                if error.code != 503:
+                    raise
+                await clock.sleep(PAUSE_SECONDS)
