@@ -56,6 +56,7 @@ def relay_options(settings: GatewayTraits) -> RelayOptions:
         max_message_bytes=settings.max_message_bytes,
         client_buffer_bytes=settings.client_buffer_bytes,
         kernel_queue_bytes=settings.kernel_queue_bytes,
+        kernel_send_mark=settings.kernel_send_mark,
         ping_interval_seconds=settings.ws_ping_interval,
         reconnect_seconds=settings.reconnect_timeout,
         reconnect_buffer_bytes=settings.reconnect_buffer_bytes,

@@ -99,6 +99,14 @@ class ServerTraits(HasTraits):
         help="Bytes of one client's messages that may wait in memory, per channel, for a kernel that is not up yet or "
         "does not read. Beyond it the connection is closed (1013).",
     )
+    kernel_send_mark = Integer(
+        100_000,
+        min=0,
+        config=True,
+        help="Number of messages that an ipykernel keeps for each replica that listens to it, before it drops any; its "
+        "own mark is 1,000, which a loop that prints exceeds in moments. It is set by a silent cell when a replica "
+        "begins to listen. 0 runs none, and leaves it at that. What is dropped all the same, the clients are told.",
+    )
     reconnect_timeout = Float(
         3600.0,
         min=0.0,

@@ -25,8 +25,10 @@ from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.handover import Handover, digest
 from enterprise_gateway.relay.interfaces import ClientSink, KernelStatus, RelayListener
 from enterprise_gateway.relay.mailbox import LATE_SECONDS
+from enterprise_gateway.relay.numbering import Numbering
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
+from enterprise_gateway.relay.send_mark import raise_send_mark
 from enterprise_gateway.relay.session import CLOSE_RESTARTING, ClientSession
 from enterprise_gateway.relay.sessions import Sessions
 from enterprise_gateway.relay.sockets import Context, KernelLink, relay_context
@@ -86,6 +88,8 @@ class Relay:
         self._subscription: Subscription | None = None
         self._bound = False  # is the subscription proven?
         self._statuses = StatusReader()
+        self._numbering = Numbering()
+        self._marking: asyncio.Task[None] | None = None
         self._told = COMING  # the state that clients know while no kernel is bound
         self._reason: str | None = None
         self._ended = False
@@ -111,7 +115,9 @@ class Relay:
         busy = self._listener.execution_state == "busy"
         return any(one.away_seconds < seconds and (busy or one.owes) for one in self._sessions.awaited)
 
-    async def bind(self, connection: Mapping[str, Any], generation: int, *, hands_over: bool = True) -> None:
+    async def bind(
+        self, connection: Mapping[str, Any], generation: int, *, hands_over: bool = True, is_ipykernel: bool = False
+    ) -> None:
         """Join the clients to a kernel that is up: subscribe, see IOPub flow (at most 1 s), open the channels.
 
         It never waits for shell. A bind that is overtaken (`unbind`, `end`, `close`, another `bind`) returns without
@@ -121,6 +127,7 @@ class Relay:
             connection: The content of the kernel's connection file, with CurveZMQ keys where it has them.
             generation: Which generation of the kernel this is.
             hands_over: Does it give replies to the newest of two sockets of one identity, as ipykernel does?
+            is_ipykernel: Can its send mark be raised?
 
         Raises:
             ValueError: The connection asks for a signature scheme that is not known here.
@@ -128,6 +135,7 @@ class Relay:
         """
         self._unsubscribe()
         link = KernelLink.to(self._context, connection, hands_over=hands_over)
+        self._numbering = Numbering()
         subscription = self._subscription = Subscription(link, self._from_kernel, self.options)
         self.generation, self._ended, self._reason = generation, False, None
         try:
@@ -141,6 +149,8 @@ class Relay:
         if not proven:
             self._log.info("Nothing was seen on IOPub yet; the kernel is taken to be connected")
         self._bound = True
+        if is_ipykernel and self.options.kernel_send_mark:
+            self._marking = asyncio.create_task(raise_send_mark(connection, self.options.kernel_send_mark))
         self._sessions.join(link)
         self.tell(self._listener.execution_state or "idle")
 
@@ -281,6 +291,9 @@ class Relay:
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
+        if self._marking is not None:
+            self._marking.cancel()
+            self._marking = None
 
     def _leave(self) -> None:
         self.read_rest()
@@ -306,6 +319,8 @@ class Relay:
             if parts is None:
                 self._log.debug("The kernel sent a message on IOPub that is none")
                 continue
+            if missed := self._numbering.missed(parts[0]):
+                self._sessions.put(Outgoing("iopub", self._lost(missed, parts[1])))
             seen = self._statuses.read(parts)
             if isinstance(seen, KernelStatus):
                 self._listener.kernel_status(seen)
@@ -320,3 +335,8 @@ class Relay:
         self._sessions.flush()
         if output:
             self._listener.kernel_output()
+
+    def _lost(self, count: int, parent: bytes) -> list[bytes]:
+        self._log.warning("About %s messages of the kernel were lost before they got here", count)
+        text = f"About {count} messages are missing here: the kernel sent faster than they could be taken."
+        return messages.stderr(text, parent=parent, session=self.kernel_session)

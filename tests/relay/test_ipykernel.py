@@ -18,11 +18,21 @@ from tornado.websocket import WebSocketClientConnection
 from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.codec import V1
 from enterprise_gateway.relay.interfaces import Frame
+from enterprise_gateway.relay.options import RelayOptions
 from tests.fakes.client import read_frame, request_parts
 from tests.relay.test_websocket import connect, gateway
 
 MESSAGES = 20_000
+AT_ONCE = 5_000
 FLOOD = f"for i in range({MESSAGES}): print(i, flush=True)"
+# All in one go, as ipykernel's IOPub thread sends what has gathered while another thread was at work.
+BURST = f"""
+kernel = get_ipython().kernel
+iopub, session, parent = kernel.iopub_thread, kernel.session, kernel.get_parent("shell")
+made = [session.msg("stream", {{"name": "stdout", "text": f"{{n}}\\n"}}, parent=parent) for n in range({AT_ONCE})]
+sent = [[b"stream.stdout", *session.serialize(message)] for message in made]
+iopub.schedule(lambda: [iopub.socket.send_multipart(message) for message in sent])
+"""
 
 
 def write_connection(folder: Path) -> tuple[dict[str, Any], Path]:
@@ -67,12 +77,13 @@ async def execute(client: WebSocketClientConnection, code: str) -> list[dict[str
     return got
 
 
-async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[str, Any]) -> None:
-    async with gateway() as (server, relay):
-        await relay.bind(ipykernel, 1)
+@pytest.mark.parametrize(("code", "count"), [(FLOOD, MESSAGES), (BURST, AT_ONCE)], ids=["flood", "burst"])
+async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[str, Any], code: str, count: int) -> None:
+    async with gateway(RelayOptions(kernel_send_mark=100_000)) as (server, relay):
+        await relay.bind(ipykernel, 1, is_ipykernel=True)
         async with connect(server) as client, asyncio.timeout(200):
-            messages = await execute(client, FLOOD)
+            messages = await execute(client, code)
     outputs = [message["content"]["text"] for message in messages if message["header"]["msg_type"] == "stream"]
-    assert "".join(outputs) == "".join(f"{number}\n" for number in range(MESSAGES))
+    assert "".join(outputs) == "".join(f"{number}\n" for number in range(count))
     iopub = [message for message in messages if message["channel"] == "iopub"]
     assert iopub[-1]["content"] == {"execution_state": "idle"}

@@ -174,3 +174,15 @@ async def test_a_kernels_garbage_is_left_out(bound: Relay, kernel: FakeKernel) -
     await kernel.publish("stream", {"name": "stdout", "text": "after"})
     await client.sink.until(lambda sink: b"after" in sink.frames[-1].payload)
     assert len(client.sink.frames) == 3  # the state on opening, the one of four parts, the output
+
+
+async def test_clients_are_told_where_and_how_much_a_kernel_has_lost(bound: Relay, kernel: FakeKernel) -> None:
+    client = attach(bound)
+    await kernel.publish("stream", {"name": "stdout", "text": "before"})
+    for _ in range(500):
+        kernel.session.msg("stream", {"name": "stdout", "text": "dropped by the kernel's own socket"})
+    await kernel.publish("stream", {"name": "stdout", "text": "after"})
+    streams = await client.sink.until(lambda sink: sink.of_type("stream") if len(sink.of_type("stream")) > 2 else None)
+    said = [message["content"]["text"] for message in streams]
+    assert said[0::2] == ["before", "after"]
+    assert said[1].startswith("About 500 messages are missing here")

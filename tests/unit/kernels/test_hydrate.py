@@ -83,7 +83,7 @@ class Here:
 class BoundRelay(FakeRelay):
     """Binds whatever it is given."""
 
-    async def bind(self, connection: object, generation: int, *, hands_over: bool) -> None:
+    async def bind(self, connection: object, generation: int, *, hands_over: bool, is_ipykernel: bool) -> None:
         self.generation = generation
 
 
