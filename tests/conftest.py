@@ -12,6 +12,7 @@ import pymongo
 import pytest
 from hypothesis import HealthCheck, settings
 
+from enterprise_gateway.relay.sockets import raise_file_limit
 from tests import requirements
 from tests.replica_set import ReplicaSet
 
@@ -28,6 +29,7 @@ settings.register_profile("soak", settings.get_profile("steady"), derandomize=Fa
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("soak" if config.getoption("--soak") else "steady")
     requirements.check_demands()
+    raise_file_limit()  # 1,024, a usual one, is not enough for the mongod that all tests share
     # Else pytest-asyncio, when a test that is not async comes first, makes a loop by the way and never closes it.
     asyncio.set_event_loop(None)
 
