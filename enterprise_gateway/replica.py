@@ -30,6 +30,8 @@ GOING = (1012, "The gateway is being stopped; connect again")
 RETURN_SECONDS = 6.0
 LOOK_SECONDS = 0.05
 TRIM_SECONDS = 15.0
+# After a look, at least; and as a multiple of how long it took.
+LEAST_REST_SECONDS, RESTS = 0.1, 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +182,11 @@ class Replica:
             except TimeoutError:
                 pass
             self._look_now.clear()
+            began = clock.monotonic()
             await self._quietly(self.noticing.look())
+            # One look sees many changes; and however many kernels there are, it is a small part of a replica's work.
+            rest = max(LEAST_REST_SECONDS, RESTS * (clock.monotonic() - began))
+            await clock.sleep(min(rest, self.rhythm.look_interval_seconds))
 
     async def _ask_silent(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from logging import Logger, LoggerAdapter
 from typing import Any
 
@@ -13,19 +13,26 @@ from persistence.errors import PersistenceError, StoreUnavailable
 
 _PAUSE_SECONDS = 1.0
 
-# Only that something happened is of interest: no document needs to travel.
-_NOTHING_ELSE = ({"$project": {"_id": 1}},)
 
-
-async def hints(database: Database, collection: str, *, log: Logger | LoggerAdapter[Any]) -> AsyncIterator[None]:
-    """Yield, without end, each time that the collection has changed, or may have while nobody watched.
+async def hints(
+    database: Database, collection: str, *, fields: Sequence[str], log: Logger | LoggerAdapter[Any]
+) -> AsyncIterator[None]:
+    """Yield, without end, each time that something of interest has changed, or may have while nobody watched.
 
     Where the database has no change streams it never yields. A stream that is cut off is opened anew.
+
+    Args:
+        database: Where the collection is.
+        collection: Its name.
+        fields: A change of one of these is of interest, and that a document is gone.
+        log: Told why there are no hints.
     """
+    # Only that something happened is of interest: no document needs to travel.
+    pipeline = (changes_of(fields), {"$project": {"_id": 1}})
     while database.is_replica_set:
         try:
             # The first one comes when the stream stands: what happened before would else be missed.
-            async for _ in database.collection(collection).watch(_NOTHING_ELSE):
+            async for _ in database.collection(collection).watch(pipeline):
                 yield None
         except StoreUnavailable as error:
             log.debug("The watch of %s was cut off: %s", collection, error)
@@ -34,3 +41,12 @@ async def hints(database: Database, collection: str, *, log: Logger | LoggerAdap
             break
         await clock.sleep(_PAUSE_SECONDS)
     await asyncio.Event().wait()
+
+
+def changes_of(fields: Sequence[str]) -> dict[str, Any]:
+    """Make the stage of a change stream that lets changes of these fields pass, and that a document is gone."""
+    changes: list[dict[str, Any]] = [
+        {f"updateDescription.updatedFields.{field}": {"$exists": True}} for field in fields
+    ]
+    changes += [{"updateDescription.removedFields": {"$in": list(fields)}}, {"operationType": "delete"}]
+    return {"$match": {"$or": changes}}

@@ -18,7 +18,7 @@ from persistence.events import EventStore
 from persistence.hints import hints
 from persistence.indexes import ensure_indexes
 from persistence.kernels import COLLECTION as KERNELS
-from persistence.kernels import KernelStore
+from persistence.kernels import NOTICED, KernelStore
 from persistence.leases import LeaseStore
 from persistence.replicas import ReplicaStore
 from persistence.sealing import Sealer
@@ -168,11 +168,11 @@ class KernelSessionManager(LoggingConfigurable):
             await mongod.close()
 
     def kernel_hints(self) -> AsyncIterator[None]:
-        """Yield, without end, each time that something may have changed in the kernels' records.
+        """Yield, without end, each time that a kernel may have changed hands or phase.
 
         A hint only, to look at once instead of with the next beat: without change streams it never comes.
         """
-        return hints(self.database, KERNELS, log=self.log)
+        return hints(self.database, KERNELS, fields=NOTICED, log=self.log)
 
     async def _open(self) -> None:
         uri = self.mongodb_uri or await self._start_mongod()

@@ -30,9 +30,11 @@ from persistence.flush import ActivityEntry
 from persistence.phases import AT_WORK, LIVE_FILTER, Phase, Target
 from persistence.reads import SureReads
 
-__all__ = ["COLLECTION", "ActivityEntry", "KernelStore", "SlotField"]
+__all__ = ["COLLECTION", "NOTICED", "ActivityEntry", "KernelStore", "SlotField"]
 
 COLLECTION = "kernels"
+NOTICED = ("phase", "target", "generation", "owner")
+"""What of a record other replicas have to act on at once."""
 
 _log = logging.getLogger(__name__)
 
