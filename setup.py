@@ -42,6 +42,7 @@ EXTRAS = {
     # Past its end of life; PyMongo's own asynchronous client is the default.
     "motor": ["motor>=3.7"],
     "test": [
+        "dnspython>=2.6",
         "httpx>=0.27",
         "hypothesis>=6.100",
         "ipywidgets>=8.1",
