@@ -105,6 +105,12 @@ class MongoProxy:
         """Close every connection. New ones pass."""
         self._call(self._cut())
 
+    def lead_to(self, port: int) -> None:
+        """Pass on to another server from now on. Connections to the former one are closed."""
+        if port != self._target:
+            self._target = port
+            self._call(self._cut())
+
     def refuse(self) -> None:
         """Close every connection and take no new one, as where nobody listens."""
         self._call(self._refuse())

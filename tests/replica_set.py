@@ -106,6 +106,11 @@ class Mongod:
         with self.client() as client:
             return bool(client.admin.command("hello")["isWritablePrimary"])
 
+    def step_down(self) -> None:
+        """Have it hand over to another member, which has caught up soon."""
+        with self.client() as client:
+            client.admin.command({"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5})
+
     def fail(self, commands: list[str], *, times: int | None = 1, **data: Any) -> None:
         """Make the server fail, or delay (`blockConnection=True, blockTimeMS=…`), the next calls of these commands."""
         mode = "alwaysOn" if times is None else {"times": times}
@@ -185,8 +190,7 @@ class ThreeMembers:
 
     def step_down(self) -> None:
         """Have the primary hand over to another."""
-        with self.primary().client() as client:
-            client.admin.command({"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 5})
+        self.primary().step_down()
 
     def wait_until_whole(self) -> None:
         """Return when one member is primary and the two others follow it."""

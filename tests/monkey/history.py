@@ -187,9 +187,9 @@ class History:
         if by not in self._unheard:
             story.uses.append(Use(sent, by))
 
-    def dies(self, replica: str) -> None:
+    def dies(self, replica: str, unwritten_seconds: float = UNWRITTEN_SECONDS) -> None:
         """A replica is killed, or held for dead: what it saw last may be written nowhere."""
-        since = clock.monotonic() - UNWRITTEN_SECONDS
+        since = clock.monotonic() - unwritten_seconds
         for story in self.stories:
             story.uses = [use for use in story.uses if use.by != replica or use.sent < since]
 

@@ -1,4 +1,9 @@
-"""What goes wrong: one fault after the other, drawn from a seed. Each ends by itself, before the next begins."""
+"""What goes wrong: a fault each second, drawn from a seed, beside those that are not over yet. Each ends by itself.
+
+A replica has one fault at a time, and is left alone for a moment afterwards, as long as a beat and a flush take: so
+much the oracle counts on. One replica of three has none that takes it from its clients, and none has trouble with its
+connections while the database itself is in trouble.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,20 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from itertools import count
+from typing import Protocol
+
+from pymongo.errors import PyMongoError
 
 from persistence import clock
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import BEAT_SECONDS, Cluster
-from tests.mongo_proxy import MongoProxy
-from tests.monkey.history import History
-from tests.replica_set import ReplicaSet
+from tests.monkey.history import UNWRITTEN_SECONDS, History
+from tests.monkey.servers import LOOK_SECONDS, Servers
+from tests.replica_set import Mongod
 
 # mongod dies with the thread that started it, so that must not be one of the event loop's own.
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="mongod")
@@ -23,10 +32,23 @@ LEASES = {"EG_LEASE_DURATION": "2", "EG_RENEW_DEADLINE": "1.2", "EG_OPERATION_TI
 """Short, so that much happens in a minute."""
 HELD_FOR_DEAD_SECONDS = float(LEASES["EG_LEASE_DURATION"]) - BEAT_SECONDS
 """How long a replica may be quiet, and is still taken for alive: it may have beaten an interval before."""
+INTERVAL_SECONDS = 1.0
+REST_SECONDS = 1.0
 NO_START = "The gateway can't start: "
 NO_START_CHARS = 500
 NOBODY = "there is none"
 WRITES = ("update", "insert", "findAndModify")
+
+MOST_TAKEN = 2
+"""How many of the replicas do not serve their clients at a time."""
+
+
+class Fault(Protocol):
+    """What is done to a replica, by its number, or to what it works with; tells to whom it was done."""
+
+    __name__: str
+
+    def __call__(self, mischief: Mischief, chance: random.Random, victim: int, /) -> Awaitable[str]: ...
 
 
 class Mischief:
@@ -34,148 +56,197 @@ class Mischief:
 
     Args:
         cluster: Its replicas, each behind a proxy to the database of its own.
-        server: The database.
-        proxies: By replica.
+        servers: The database.
         history: Told of kernels that are killed, and of replicas that die or are held for dead.
-        chance: The faults' random numbers.
+        seed: Each fault, its victim and how long it lasts are drawn from the seed and its number.
 
     Attributes:
         done: How often each fault was done to somebody, from its beginning to its end.
+        skipped: How often there was nobody to do one to.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        server: ReplicaSet,
-        proxies: list[MongoProxy],
-        history: History,
-        chance: random.Random,
-    ) -> None:
+    def __init__(self, cluster: Cluster, servers: Servers, history: History, seed: int) -> None:
         self._history = history
         self._cluster = cluster
-        self._server = server
-        self._proxies = proxies
-        self._chance = chance
+        self._servers = servers
+        self._proxies = servers.proxies
+        self._seed = seed
         self._began = clock.monotonic()
+        self._hurt: dict[int, Fault] = {}
+        self._away_since: float | None = None
         self.done: Counter[str] = Counter()
+        self.skipped = 0
 
     async def work(self, until: Callable[[], bool]) -> None:
-        """Do one fault after the other, about one a second, and print it, until told to stop."""
-        while not until():
-            await self._one()
-            await clock.sleep(self._chance.uniform(0.2, 1.0))
+        """Begin a fault each second until told to stop, and print each; return when all are over."""
+        async with asyncio.TaskGroup() as both:
+            following = both.create_task(self._servers.follow())
+            async with asyncio.TaskGroup() as faults:
+                for number in count():
+                    if until():
+                        break
+                    faults.create_task(self._one(random.Random(f"{self._seed} {number}")))
+                    await clock.sleep(INTERVAL_SECONDS)
+            following.cancel()
 
-    async def _one(self) -> None:
-        faults: list[Callable[[], Awaitable[str]]] = [
-            self.kill_a_replica,
-            self.stop_a_replica,
-            self.pause_a_replica,
-            self.kill_a_kernel,
-            self.pause_the_database,
-            self.kill_the_database,
-            self.cut_connections,
-            self.delay_answers,
-            self.swallow_everything,
-            self.lose_answers,
-        ]
-        fault = self._chance.choice(faults)
-        began, victim = self._elapsed_seconds, "…"
+    async def _one(self, chance: random.Random) -> None:
+        fault, victim = self._draw(chance)
+        if fault is None:
+            self.skipped += 1
+            return
+        began, told = self._elapsed_seconds, "…"
+        self._begins(fault, victim)
         try:
-            victim = await fault()
-            if victim != NOBODY:
+            told = await fault(self, chance, victim)
+            if told != NOBODY:
                 self.done[fault.__name__] += 1
         finally:
-            print(f"{began:.1f} to {self._elapsed_seconds:.1f} s: {fault.__name__} ({victim})")
+            print(f"{began:.1f} to {self._elapsed_seconds:.1f} s: {fault.__name__} ({told})")
+        await clock.sleep(REST_SECONDS)
+        self._is_over(fault, victim)
 
-    async def kill_a_replica(self) -> str:
+    def _draw(self, chance: random.Random) -> tuple[Fault | None, int]:
+        """Draw a fault and a victim; where nobody is free for it another one, on a replica."""
+        first, *others = chance.sample(FAULTS, len(FAULTS))
+        for fault in (first, *(other for other in others if other in ON_REPLICAS)):
+            if victims := self._victims(fault):
+                return fault, chance.choice(victims)
+        return None, 0
+
+    def _victims(self, fault: Fault) -> Sequence[int]:
+        """The replicas to which this may be done now; any number where it is not done to a replica."""
+        if fault is Mischief.kill_a_kernel:
+            return [0]
+        if fault in ON_THE_DATABASE:
+            cut_off = any(each in ON_LINKS for each in self._hurt.values())
+            alone = fault is Mischief.step_down and len(self._servers.members) == 1
+            return [] if self._away_since is not None or cut_off or alone else [0]
+        taken = [each for each in self._hurt.values() if each in TAKE_AWAY]
+        if (fault in ON_LINKS and self._away_since is not None) or (fault in TAKE_AWAY and len(taken) == MOST_TAKEN):
+            return []
+        return [index for index in range(len(self._cluster.replicas)) if index not in self._hurt]
+
+    def _begins(self, fault: Fault, victim: int) -> None:
+        if fault in ON_THE_DATABASE:
+            self._away_since = clock.monotonic()
+        elif fault is not Mischief.kill_a_kernel:
+            self._hurt[victim] = fault
+
+    def _is_over(self, fault: Fault, victim: int) -> None:
+        if fault in ON_THE_DATABASE:
+            self._away_since = None
+        elif fault is not Mischief.kill_a_kernel:
+            del self._hurt[victim]
+
+    async def kill_a_replica(self, _chance: random.Random, victim: int) -> str:
         """kill -9, and a new one in its place."""
-        index, replica = self._a_replica()
-        self._history.dies(replica.url)
+        replica = self._cluster.replicas[victim]
+        self._history.dies(replica.url, self._unwritten_seconds)
         replica.kill()
-        await self._again(index)
+        await self._again(victim)
         return replica.name
 
-    async def stop_a_replica(self) -> str:
+    async def stop_a_replica(self, _chance: random.Random, victim: int) -> str:
         """SIGTERM: it drains, and ends well."""
-        index, replica = self._a_replica()
+        replica = self._cluster.replicas[victim]
         code = await asyncio.to_thread(replica.stop)
         assert code == 0, f"a drain ended with {code}"
-        await self._again(index)
+        await self._again(victim)
         return replica.name
 
-    async def pause_a_replica(self) -> str:
+    async def pause_a_replica(self, chance: random.Random, victim: int) -> str:
         """Pause it for less or more than a lease."""
-        _, replica = self._a_replica()
-        seconds = self._chance.uniform(0.5, 4.0)
+        replica = self._cluster.replicas[victim]
+        seconds = chance.uniform(0.5, 4.0)
         replica.signal(signal.SIGSTOP)
         if seconds > HELD_FOR_DEAD_SECONDS:
-            self._history.dies(replica.url)
+            self._history.dies(replica.url, self._unwritten_seconds)
         await clock.sleep(seconds)
         replica.signal(signal.SIGCONT)
         return replica.name
 
-    async def kill_a_kernel(self) -> str:
+    async def kill_a_kernel(self, chance: random.Random, _victim: int) -> str:
         """Its owner, or the next one, restarts it."""
         processes = self._cluster.kernel_processes()
         if not processes:
             return NOBODY
-        process = self._chance.choice(processes)
+        process = chance.choice(processes)
         self._history.killed(process.kernel_id)
         process.kill()
         return f"{process.kernel_id}, generation {process.generation}"
 
-    async def pause_the_database(self) -> str:
-        """Connections stand, and nothing is answered."""
-        self._server.pause()
-        await self._a_while(0.2, 3.0)
-        self._server.resume()
-        return "mongod"
+    async def pause_the_database(self, chance: random.Random, _victim: int) -> str:
+        """The primary's connections stand, and nothing is answered. Where there are others, one of them leads then."""
+        member = self._primary(chance)
+        member.pause()
+        await clock.sleep(chance.uniform(0.2, 3.0))
+        member.resume()
+        await self._has_a_primary()
+        return member.host
 
-    async def kill_the_database(self) -> str:
-        """A crash, and a start with what was acknowledged."""
-        self._server.kill()
-        await self._a_while(0.0, 1.0)
-        await asyncio.get_running_loop().run_in_executor(_STARTER, self._server.start)
-        return "mongod"
+    async def kill_the_database(self, chance: random.Random, _victim: int) -> str:
+        """A crash of the primary, and a start with what was acknowledged."""
+        member = self._primary(chance)
+        member.kill()
+        await clock.sleep(chance.uniform(0.0, 1.0))
+        await asyncio.get_running_loop().run_in_executor(_STARTER, member.start)
+        await self._has_a_primary()
+        return member.host
 
-    async def cut_connections(self) -> str:
+    async def step_down(self, chance: random.Random, _victim: int) -> str:
+        """The primary hands over to another member, if one has caught up."""
+        member = self._primary(chance)
+        try:
+            await asyncio.to_thread(member.step_down)
+        except PyMongoError as error:
+            return f"{member.host} does not: {type(error).__name__}"
+        await self._has_a_primary()
+        return member.host
+
+    async def cut_connections(self, _chance: random.Random, victim: int) -> str:
         """All connections of one replica to the database."""
-        index, replica = self._a_replica()
-        self._proxies[index].cut()
-        return replica.name
+        self._proxies[victim].cut()
+        return self._cluster.replicas[victim].name
 
-    async def delay_answers(self) -> str:
+    async def delay_answers(self, chance: random.Random, victim: int) -> str:
         """Each answer comes late: some within the operation timeout, some not."""
-        index, replica = self._a_replica()
-        self._proxies[index].delay(self._chance.uniform(0.05, 0.7))
-        await self._cut_off(replica, self._chance.uniform(0.5, 2.0))
-        self._proxies[index].pass_on()
+        replica = self._cluster.replicas[victim]
+        self._proxies[victim].delay(chance.uniform(0.05, 0.7))
+        await self._cut_off(replica, chance.uniform(0.5, 2.0))
+        self._proxies[victim].pass_on()
         return replica.name
 
-    async def swallow_everything(self) -> str:
+    async def swallow_everything(self, chance: random.Random, victim: int) -> str:
         """One replica is cut off, without a sign."""
-        index, replica = self._a_replica()
-        self._proxies[index].swallow()
-        await self._cut_off(replica, self._chance.uniform(0.2, 3.0))
-        self._proxies[index].pass_on()
+        replica = self._cluster.replicas[victim]
+        self._proxies[victim].swallow()
+        await self._cut_off(replica, chance.uniform(0.2, 3.0))
+        self._proxies[victim].pass_on()
         return replica.name
 
-    async def lose_answers(self) -> str:
+    async def lose_answers(self, chance: random.Random, victim: int) -> str:
         """Writes are made, and nobody is told."""
-        index, replica = self._a_replica()
-        proxy = self._proxies[index]
-        proxy.lose_answers(lambda command: next(iter(command), "") in WRITES, times=self._chance.randint(1, 5))
-        await self._a_while(0.2, 1.0)
+        proxy = self._proxies[victim]
+        proxy.lose_answers(lambda command: next(iter(command), "") in WRITES, times=chance.randint(1, 5))
+        await clock.sleep(chance.uniform(0.2, 1.0))
         proxy.pass_on()
-        return replica.name
+        return self._cluster.replicas[victim].name
 
     @property
     def _elapsed_seconds(self) -> float:
         return clock.monotonic() - self._began
 
-    def _a_replica(self) -> tuple[int, ServerProcess]:
-        index = self._chance.randrange(len(self._cluster.replicas))
-        return index, self._cluster.replicas[index]
+    @property
+    def _unwritten_seconds(self) -> float:
+        """What a replica that dies now may not have written: nothing reaches a database that is away."""
+        return UNWRITTEN_SECONDS + (0.0 if self._away_since is None else clock.monotonic() - self._away_since)
+
+    def _primary(self, chance: random.Random) -> Mongod:
+        return self._servers.primary or chance.choice(self._servers.members)
+
+    async def _has_a_primary(self) -> None:
+        while self._servers.primary is None:
+            await clock.sleep(LOOK_SECONDS)
 
     async def _cut_off(self, replica: ServerProcess, seconds: float) -> None:
         """Let a replica be away from the database: if that is for long it is held for dead, and serves its clients."""
@@ -197,5 +268,21 @@ class Mischief:
             return False
         return True
 
-    async def _a_while(self, least: float, most: float) -> None:
-        await clock.sleep(self._chance.uniform(least, most))
+
+ON_LINKS: tuple[Fault, ...] = (
+    Mischief.cut_connections,
+    Mischief.delay_answers,
+    Mischief.swallow_everything,
+    Mischief.lose_answers,
+)
+ON_REPLICAS: tuple[Fault, ...] = (
+    Mischief.kill_a_replica,
+    Mischief.stop_a_replica,
+    Mischief.pause_a_replica,
+    *ON_LINKS,
+)
+TAKE_AWAY = (*ON_REPLICAS[:3], Mischief.swallow_everything)
+ON_THE_DATABASE: tuple[Fault, ...] = (Mischief.pause_the_database, Mischief.kill_the_database, Mischief.step_down)
+OFTEN: tuple[Fault, ...] = (*ON_REPLICAS, Mischief.kill_a_kernel)
+FAULTS = (*OFTEN, *OFTEN, *ON_THE_DATABASE)
+"""To be drawn from: the database is away long enough as it is."""
