@@ -22,7 +22,12 @@ class EndFailed(Exception):
 
 
 async def end_kernel(
-    manager: GatewayKernelManager, *, graceful: bool, grace_seconds: float = 0.0, restart: bool = False
+    manager: GatewayKernelManager,
+    *,
+    graceful: bool,
+    grace_seconds: float = 0.0,
+    restart: bool = False,
+    idle: bool = False,
 ) -> None:
     """End the process of a generation and see it dead.
 
@@ -31,6 +36,7 @@ async def end_kernel(
         graceful: Ask the kernel first to shut down by itself.
         grace_seconds: How long it may take when asked.
         restart: Told to the kernel, so that it can tell its clients.
+        idle: Is it known to run nothing? Then there is nothing to interrupt.
 
     Raises:
         EndFailed: It still exists after SIGKILL.
@@ -38,8 +44,13 @@ async def end_kernel(
     provisioner = manager.provisioner
     if provisioner is None or await provisioner.poll() is not None:
         return
-    if graceful and await _asked(manager, provisioner, grace_seconds, restart):
-        return
+    if graceful:
+        if not idle:
+            # As jupyter_client does: interrupted first, a busy kernel gets round to reading what is asked.
+            await provisioner.send_signal(signal.SIGINT)
+            faults.reach("interrupted", manager.kernel_id)
+        if await _asked(manager, grace_seconds, restart):
+            return
     await provisioner.terminate(restart=restart)
     faults.reach("told to end", manager.kernel_id)
     if await gone(manager, TERMINATE_SECONDS):
@@ -49,12 +60,7 @@ async def end_kernel(
         raise EndFailed("its process still exists after SIGKILL")
 
 
-async def _asked(
-    manager: GatewayKernelManager, provisioner: KernelProvisionerBase, grace_seconds: float, restart: bool
-) -> bool:
-    # As jupyter_client does: interrupted first, a busy kernel gets round to reading what is asked.
-    await provisioner.send_signal(signal.SIGINT)
-    faults.reach("interrupted", manager.kernel_id)
+async def _asked(manager: GatewayKernelManager, grace_seconds: float, restart: bool) -> bool:
     asking = asyncio.ensure_future(_ask(manager, grace_seconds, restart))
     try:
         return await gone(manager, grace_seconds)

@@ -127,6 +127,10 @@ class HeldKernel:
         """Is the generation that is served watched here, or its death being dealt with?"""
         return self.owned and self.watch is not None and not self.watch.done()
 
+    def known_idle(self, generation: int) -> bool:
+        """Is this generation watched here, and seen to run nothing?"""
+        return self.owned and self.generation == generation and self.activity.execution_state == "idle"
+
     def release(self) -> None:
         """Stop watching the kernel: it is another's."""
         self.owned = False

@@ -263,17 +263,30 @@ class Managers:
         """
         await self._end(foreign or await self._restore(record), graceful=graceful, restart=True)
 
-    async def end_present(self, record: KernelRecord, *, foreign: GatewayKernelManager | None = None) -> None:
-        """End the process that the record names, if it names any, and see it dead. As `end_former`."""
-        if record.process is not None or record.former is not None:
-            await self._end(foreign or await self._restore(record), graceful=True, restart=False)
+    async def end_present(
+        self, record: KernelRecord, *, foreign: GatewayKernelManager | None = None, idle: bool = False
+    ) -> None:
+        """End the process that the record names, if it names any, and see it dead.
 
-    async def _end(self, manager: GatewayKernelManager, *, graceful: bool, restart: bool) -> None:
+        Args:
+            record: As the claim returned it.
+            foreign: As for `end_former`.
+            idle: Is it known to run nothing?
+
+        Raises:
+            EndFailed: It still exists.
+            GatewayError: 503, it can't be reached.
+        """
+        if record.process is not None or record.former is not None:
+            await self._end(foreign or await self._restore(record), graceful=True, restart=False, idle=idle)
+
+    async def _end(self, manager: GatewayKernelManager, *, graceful: bool, restart: bool, idle: bool = False) -> None:
         await ending.end_kernel(
             manager,
             graceful=graceful,
             grace_seconds=self._settings.shutdown_wait_seconds,
             restart=restart,
+            idle=idle,
         )
         faults.reach("seen dead", manager.kernel_id)
         await self.discard(manager)

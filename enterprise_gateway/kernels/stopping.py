@@ -29,8 +29,9 @@ class StopActs:
         """
         held = self._parts.held.get(record.kernel_id)
         foreign = held.foreign(record.process) if held is not None else None
+        idle = held is not None and held.known_idle(record.generation)
         try:
-            await self._parts.managers.end_present(record, foreign=foreign)
+            await self._parts.managers.end_present(record, foreign=foreign, idle=idle)
         except ending.EndFailed as error:
             raise unavailable(f"The kernel can't be ended: {error}.", "Kernel can't be ended") from error
         await self._end_record(record)

@@ -203,7 +203,7 @@ class Managers:
     async def end_former(self, record: KernelRecord, *, graceful: bool, foreign: object = None) -> None:
         await self._end(record.former, graceful=graceful)
 
-    async def end_present(self, record: KernelRecord, *, foreign: object = None) -> None:
+    async def end_present(self, record: KernelRecord, *, foreign: object = None, idle: bool = False) -> None:
         for name in (record.process, record.former):
             await self._end(name, graceful=True)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from typing import Any, cast
 
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
+from enterprise_gateway.kernels.ending import end_kernel
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.provisioners.process import KernelProcess, read_start_ticks
 from tests.cluster.waiting import eventually
+from tests.fakes.kernel import FakeKernel
 from tests.unit.kernels.clients import output
 from tests.unit.kernels.managed import IPYKERNEL, SLEEPER, Connect, Make, adopted, launched, local
 
@@ -73,3 +76,37 @@ async def test_ending_the_remains_of_a_kernel_that_was_long_gone_is_harmless(mak
     manager = await launched(make(SLEEPER))
     await local(manager).end(0)
     await (await adopted(manager, make)).end_remains()
+
+
+class Asked:
+    """A kernel's manager and provisioner in one, whose process ends as soon as the kernel is asked to.
+
+    Attributes:
+        signals: What its process was sent.
+    """
+
+    kernel_id = "k1"
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        self.provisioner = self
+        self.signals: list[int] = []
+        self._kernel = kernel
+
+    def connection(self) -> dict[str, Any]:
+        return self._kernel.connection
+
+    async def poll(self) -> int | None:
+        return 0 if any(request.msg_type == "shutdown_request" for request in self._kernel.requests) else None
+
+    async def send_signal(self, signum: int) -> None:
+        self.signals.append(signum)
+
+
+@pytest.mark.parametrize(("idle", "signals"), [(True, []), (False, [signal.SIGINT])])
+async def test_a_kernel_that_may_be_busy_is_interrupted_before_it_is_asked_to_end(
+    idle: bool, signals: list[int]
+) -> None:
+    async with FakeKernel() as kernel:
+        asked = Asked(kernel)
+        await end_kernel(cast(GatewayKernelManager, asked), graceful=True, grace_seconds=60.0, idle=idle)
+    assert asked.signals == signals
