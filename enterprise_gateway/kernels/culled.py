@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enterprise_gateway.kernels.ability import surely_ends
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.stopping import StopActs
 from enterprise_gateway.kernels.work import Work
@@ -16,8 +17,8 @@ class CulledStops:
         self._acts = acts
 
     def reaches(self, kernel: KernelCandidate) -> bool:
-        """Say whether this replica can end the kernel, and is not about to leave."""
-        return self._parts.managers.reaches(kernel) and not self._parts.work.closed
+        """Say whether this replica can surely end the kernel, and is not about to leave; else its owner ends it."""
+        return surely_ends(self._parts, kernel) and not self._parts.work.closed
 
     def stop_soon(self, claimed: KernelRecord) -> None:
         """Begin to end a kernel whose stop this replica has claimed."""

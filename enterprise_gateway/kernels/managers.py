@@ -125,14 +125,6 @@ class Managers:
         for blob in (record.request.env, record.connection, record.provisioner_info):
             self._unseal(record, blob)
 
-    def can_act(self, record: KernelRecord) -> bool:
-        """Say whether `check_reach` passes."""
-        try:
-            self.check_reach(record)
-        except GatewayError:
-            return False
-        return True
-
     def _unseal(self, record: KernelRecord, blob: bytes | None) -> dict[str, Any]:
         if blob is None:
             return {}
@@ -206,6 +198,14 @@ class Managers:
         if isinstance(manager.provisioner, LocalProvisioner) and not manager.provisioner.has_process:
             raise ProcessGone(manager)
         return manager
+
+    async def check_restorable(self, record: KernelRecord) -> None:
+        """See that a manager of what the record names can be made here.
+
+        Raises:
+            GatewayError: 503, as `restored`.
+        """
+        (await self._restore(record)).close()
 
     async def _restore(self, record: KernelRecord) -> GatewayKernelManager:
         self.check_reach(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enterprise_gateway.errors import GatewayError, conflict, not_found
+from enterprise_gateway.kernels.ability import check_can_end
 from enterprise_gateway.kernels.acts import ActLost
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.starting import WITHDRAWN, StartActs, gone_meanwhile
@@ -32,7 +33,7 @@ class Restarts:
             GatewayError: 404 gone; 409 starting or being shut down; 503 out of reach; 500, 504 it did not come up.
         """
         for _ in range(RACES):
-            self._parts.managers.check_reach(record)
+            await check_can_end(self._parts, record)
             try:
                 if self._takeover.overdue(record):
                     return await self._takeover.finish(record)

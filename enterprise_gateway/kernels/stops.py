@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enterprise_gateway.errors import GatewayError, unavailable
+from enterprise_gateway.kernels.ability import can_end, check_can_end
 from enterprise_gateway.kernels.acts import ActLost
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.stopping import StopActs
@@ -48,7 +49,7 @@ class Stops:
         raise unavailable("Others are at work on the kernel all the time; try again.")
 
     async def _once(self, record: KernelRecord) -> None:
-        if not self._parts.managers.can_act(record):
+        if not await can_end(self._parts, record):
             await self._ask_another(record)
         elif self._takeover.overdue(record):
             # Whoever finishes it finds the target, and stops instead of starting.
@@ -81,7 +82,7 @@ class Stops:
         if found is None or not found.live:
             return
         if not finished:
-            raise unavailable("The kernel is still being ended. Try again.", "Kernel is being shut down")
+            raise still_ending()
         raise ActLost("wait for the end", found)
 
     async def _ask_another(self, record: KernelRecord) -> None:
@@ -94,10 +95,16 @@ class Stops:
 
         _, done = await wait_until(self._parts.store, self._parts.changes, record.kernel_id, ended, limit)
         if not done:
-            self._parts.managers.check_reach(record)
+            await check_can_end(self._parts, record)
+            raise still_ending()
 
     async def _want_stopped(self, record: KernelRecord) -> None:
         try:
             await self._parts.store.kernels.apply(steps.want_stopped(record.kernel_id))
         except StaleWrite:
             return
+
+
+def still_ending() -> GatewayError:
+    """What a client is told whose patience the end of its kernel has outlasted."""
+    return unavailable("The kernel is still being ended. Try again.", "Kernel is being shut down")

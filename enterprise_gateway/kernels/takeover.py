@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from enterprise_gateway.errors import not_found
+from enterprise_gateway.kernels.ability import check_can_end
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.starting import WITHDRAWN, StartActs
 from enterprise_gateway.kernels.stopping import StopActs
@@ -51,7 +52,7 @@ class Takeover:
             ActLost: Somebody else has moved it meanwhile: look again.
             GatewayError: 404 a stop, or a launch that was too late, is over: the kernel is gone; 503 out of reach.
         """
-        self._parts.managers.check_reach(record)
+        await check_can_end(self._parts, record)
         act = self._parts.acts.new_act()
         claimed = await self._parts.acts.claim(self._claim(record, act), act, give_up=self._give_up())
         self._parts.log.info(

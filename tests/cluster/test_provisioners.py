@@ -21,6 +21,9 @@ ENTRY_POINTS = f"""\
 {FORGETFUL} = jupyter_client.provisioning.local_provisioner:LocalProvisioner
 """
 
+CULLING = {"EG_CULL_OWN_TIMEOUT": "true", "EG_CULL_OWN_TIMEOUT_MIN": "0.5", "EG_CULL_INTERVAL": "0.5"}
+"""Culled is what wishes for it."""
+
 
 def install_provisioners(cluster: Cluster) -> dict[str, str]:
     """Install two beside the gateway, as a package of somebody else's would be; returns what replicas are told."""
@@ -33,7 +36,7 @@ def install_provisioners(cluster: Cluster) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def pair(mongod_uri: str) -> Iterator[Cluster]:
-    with Cluster(mongod_uri) as cluster:
+    with Cluster(mongod_uri, settings=CULLING) as cluster:
         for name in (DEFAULT, VISITING, FORGETFUL):
             metadata = {"kernel_provisioner": {"provisioner_name": name}}
             light_kernels.install_light(cluster, name, metadata=metadata)
@@ -77,8 +80,21 @@ async def test_a_kernel_that_its_provisioner_can_not_take_over_is_503_elsewhere_
     refused = await rest.request("POST", f"/api/kernels/{kernel_id}/interrupt", on=1, body={})
     assert (refused.status_code, refused.json()["reason"]) == (503, "Kernel can't be reached")
     assert kernel_id in await rest.listed(on=1)
+    refused = await rest.request("POST", f"/api/kernels/{kernel_id}/restart", on=1, body={})
+    assert (refused.status_code, refused.json()["reason"]) == (503, "Kernel can't be reached")
     assert await rest.run(kernel_id, "print(x)", on=0) == "1"
     await rest.post(f"/api/kernels/{kernel_id}/restart", on=0, expect=200)
     assert await rest.run(kernel_id, "print('x' in globals())", on=0) == "False"
-    await rest.delete(f"/api/kernels/{kernel_id}", on=0)
+    await rest.delete(f"/api/kernels/{kernel_id}", on=1)
     await eventually(lambda: not pair.kernel_processes(kernel_id), "its process has ended")
+
+
+@pytest.mark.parametrize("on", [0, 1])
+async def test_a_kernel_that_one_replica_alone_can_end_is_culled_by_it_whoever_leads(
+    rest: Rest, pair: Cluster, on: int
+) -> None:
+    kernel_id = await rest.start(on=on, name=FORGETFUL, env={"KERNEL_CULL_IDLE_TIMEOUT": "0.5"})
+    await eventually(lambda: pair.document(kernel_id)["phase"] == "ended", "it is ended")
+    assert pair.document(kernel_id)["reason"].startswith("culled: ")
+    assert not pair.kernel_processes(kernel_id)
+    assert not any(f"Took over the stopping of kernel {kernel_id}" in replica.log for replica in pair.replicas)
