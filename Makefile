@@ -27,7 +27,8 @@ run: $(RUN_STAMP) ## Start one gateway on port 8888, with a database of its own 
 	@exec $(BIN)/python -m enterprise_gateway $(ARGS)
 
 test: $(DEV_STAMP) ## Run all tests (PYTEST_ARGS="-k relay", WORKERS=0 for one process)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@# In the order of their names the short ones come last, and no worker waits long for the other.
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 soak: $(DEV_STAMP) ## Let everything go wrong for MINUTES=60 under ten clients, half of it with culling (MONKEY_SEED=1 repeats an order of faults)
 	MONKEY_SECONDS=$$(($(MINUTES) * 30)) $(BIN)/python -m pytest -n 0 -s --soak tests/monkey $(PYTEST_ARGS)
