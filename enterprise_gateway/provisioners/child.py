@@ -39,9 +39,9 @@ class GatedChild:
         process: The child; from the opening on, the kernel.
     """
 
-    def __init__(self, process: KernelProcess, reaper: KernelProcess, gate: int) -> None:
+    def __init__(self, process: KernelProcess, gate: int) -> None:
         self.process = process
-        self._reaper = reaper
+        self._reaper = process.shared()  # until it is dead, whenever whoever holds the kernel closes it
         self._gate = gate
         self._closer = weakref.finalize(self, os.close, gate)
 
@@ -145,8 +145,7 @@ def _fork_child(argv: tuple[str, ...], env: dict[str, str], cwd: str, log: Kerne
             )
         finally:
             os.close(output)
-        process, reaper = _hold(popen)
-        return GatedChild(process, reaper, gate_write)
+        return GatedChild(_hold(popen), gate_write)
     except BaseException:
         os.close(gate_write)
         raise
@@ -154,14 +153,10 @@ def _fork_child(argv: tuple[str, ...], env: dict[str, str], cwd: str, log: Kerne
         os.close(gate_read)
 
 
-def _hold(popen: subprocess.Popen[bytes]) -> tuple[KernelProcess, KernelProcess]:
-    """Take the child over from Popen, which would warn about it and reap it by its number.
-
-    Returns:
-        It twice: one for whoever holds the kernel, and one that is kept until it is dead.
-    """
+def _hold(popen: subprocess.Popen[bytes]) -> KernelProcess:
+    """Take the child over from Popen, which would warn about it and reap it by its number."""
     try:
-        held = KernelProcess.of_child(popen.pid), KernelProcess.of_child(popen.pid)
+        held = KernelProcess.of_child(popen.pid)
     except OSError:  # no descriptor is left for a pidfd
         popen.kill()
         popen.wait()

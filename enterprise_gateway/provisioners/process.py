@@ -48,6 +48,7 @@ class KernelProcess:
         self.start_ticks = start_ticks
         self._pidfd = pidfd
         self._closer = weakref.finalize(self, os.close, pidfd)
+        self._holders = 1
         self._death: asyncio.Future[None] | None = None
 
     @classmethod
@@ -91,6 +92,11 @@ class KernelProcess:
             os.close(pidfd)
             return None
         return cls(pid, ticks, pidfd)
+
+    def shared(self) -> KernelProcess:
+        """Return this object for one more holder, who closes it too: only the last one ends it."""
+        self._holders += 1
+        return self
 
     def alive(self) -> bool:
         """Whether the process runs. A zombie does not. Costs one system call."""
@@ -182,7 +188,8 @@ class KernelProcess:
 
     def close(self) -> None:
         """Give the file descriptor back; the process goes on. Who still waits is told that it was not seen dead."""
-        if not self._closed:
+        self._holders -= 1
+        if self._holders <= 0 and not self._closed:
             self._stop_watching()
             self._closer()
 

@@ -1,10 +1,13 @@
 """One DEALER of a client to a kernel, which connects once and knows from its monitor how it stands.
 
-That the handshake is over says that the kernel's end has got it too, or gets it within the same milliseconds.
+That the handshake is over says that the kernel's end has got it too, or gets it within the same milliseconds. A monitor
+costs two more sockets, so over Unix sockets it goes then: that the connection is gone shows there on the socket itself.
+Not where its queue is full at that moment; but then the kernel is dead, or serves a newer DEALER of the session.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from zmq import Event
@@ -55,9 +58,12 @@ class Dealer:
         self.lost = False
         self._signer = link.signer
         self._changed = changed
+        self._writable = writable
+        self._drops_monitor = link.over_unix_sockets
+        self._monitored = True
         self._socket = link.dealer(channel, identity=identity, send_mark=options.kernel_queue_messages, watched=True)
         self._monitor = SocketReader(self._socket.get_monitor_socket(), self._told, budget=MONITOR_BUDGET)
-        self._reader = SocketReader(self._socket, read, budget=options.read_budget, writable=writable)
+        self._reader = SocketReader(self._socket, read, budget=options.read_budget, writable=self._woken)
 
     @property
     def stands(self) -> bool:
@@ -66,6 +72,9 @@ class Dealer:
 
     def send(self, parts: list[bytes]) -> bool:
         """Send without waiting; False if it can't be sent now."""
+        if self.stands and not self._monitored and self._reader.peer_left:
+            self.lost = True
+            asyncio.get_running_loop().call_soon(self._changed)
         return self.stands and self._reader.send([DELIMITER, self._signer.sign(parts), *parts])
 
     def read_rest(self) -> None:
@@ -76,10 +85,22 @@ class Dealer:
         """Close it; what it had queued is dropped. Closing twice is harmless."""
         if self._reader.closed:
             return
-        # First: libzmq's own thread would wait for a reader of the monitor for ever.
-        self._socket.disable_monitor()
-        self._monitor.close()
+        self._end_monitor()
         self._reader.close()
+
+    def _end_monitor(self) -> None:
+        if self._monitored:
+            self._monitored = False
+            # First: libzmq's own thread would wait for a reader of the monitor for ever.
+            self._socket.disable_monitor()
+            self._monitor.close()
+
+    def _woken(self) -> None:
+        if self.stands and not self._monitored and self._reader.peer_left:
+            self.lost = True
+            self._changed()
+        else:
+            self._writable()
 
     def _told(self, batch: list[list[bytes]]) -> None:
         for message in batch:
@@ -87,4 +108,7 @@ class Dealer:
                 self.stood_at = clock.monotonic()
             else:
                 self.lost = True
+        if self.stands and self._drops_monitor:
+            self._end_monitor()
+            self.lost = self._reader.peer_left
         self._changed()

@@ -45,7 +45,7 @@ def start_threads() -> None:
 
 
 def raise_file_limit() -> int:
-    """Raise the soft limit of open files to the hard one; returns it. About 8 are open per connected kernel."""
+    """Raise the soft limit of open files to the hard one; returns it. 8 are open per connected kernel."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -74,6 +74,11 @@ class KernelLink:
     connection: Mapping[str, Any]
     signer: Signer
     hands_over: bool = True
+
+    @property
+    def over_unix_sockets(self) -> bool:
+        """Are its connections lost only by its own end, or to a newer one of the same identity?"""
+        return self.connection.get("transport") == "ipc"
 
     @classmethod
     def to(cls, context: Context, connection: Mapping[str, Any], *, hands_over: bool = True) -> KernelLink:
@@ -174,6 +179,7 @@ class SocketReader:
         self._descriptor = int(socket.get(zmq.FD))
         self._scheduled = False
         self._blocked = False
+        self._had_room = True
         self._more = False
         self._loop.add_reader(self._descriptor, self._wake)
         self._schedule()  # what came before the descriptor was watched has no edge any more
@@ -190,8 +196,21 @@ class SocketReader:
             self._blocked = False
         except zmq.Again:
             self._blocked = True
-        self._make_up_for_swallowed_edge()
+        room = bool(self._look() & zmq.POLLOUT)
+        if not self._blocked:
+            self._had_room = room
+        elif self._had_room and not self._scheduled:
+            self._schedule()  # for `peer_left` to be asked: the edge that would tell may be swallowed
         return not self._blocked
+
+    @property
+    def peer_left(self) -> bool:
+        """Has the peer gone since this was last asked? For a socket with one peer that never connects again.
+
+        There is no room for a message where it has gone, or where the queue is full; and only a message fills it.
+        """
+        had_room, self._had_room = self._had_room, bool(self._look() & zmq.POLLOUT)
+        return had_room and not self._had_room
 
     def read_rest(self) -> None:
         """Read what has arrived, now: before the socket is closed. A sender that never stops is left after a while."""
@@ -206,10 +225,13 @@ class SocketReader:
             self._loop.remove_reader(self._descriptor)
             self._socket.close(linger=0)
 
-    def _make_up_for_swallowed_edge(self) -> None:
+    def _look(self) -> int:
+        """Return what can be done with the socket; the edge that this may swallow is made up for."""
+        events = int(self._socket.get(zmq.EVENTS))
         wanted = zmq.POLLIN | (zmq.POLLOUT if self._blocked else 0)
-        if not self._scheduled and int(self._socket.get(zmq.EVENTS)) & wanted:
+        if not self._scheduled and events & wanted:
             self._schedule()
+        return events
 
     def _schedule(self) -> None:
         self._scheduled = True

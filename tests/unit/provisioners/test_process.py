@@ -177,6 +177,18 @@ def test_a_closed_process_is_not_asked_by_a_number_that_may_be_another_files(sta
         second.alive()
 
 
+async def test_a_shared_process_is_open_until_the_last_holder_has_closed_it(start: Start) -> None:
+    process = start("echo; exec sleep 1000")
+    first = KernelProcess.find(process.pid, process.start_ticks)
+    assert first is not None
+    second = first.shared()
+    first.close()
+    assert second.alive()
+    second.close()
+    with pytest.raises(ValueError, match="closed"):
+        second.alive()
+
+
 async def test_a_signal_reaches_what_the_process_started(start: Start) -> None:
     process = start(SURVIVES_ITS_CHILD)
     assert process.signal_group(signal.SIGUSR1)
