@@ -26,6 +26,8 @@ _DEMANDED = frozenset(filter(None, os.environ.get("EG_TEST_REQUIRE", "").replace
 
 _OWN_MOUNTS = (("unshare", "--mount"), ("unshare", "--map-root-user", "--mount"))
 
+_CAP_SYS_PTRACE = 19  # linux/capability.h
+
 _PREFIX = "not tested without "
 
 
@@ -79,6 +81,15 @@ def _cgroup() -> Path:
     raise Missing("no right to make a control group that limits processes: run the tests as root")
 
 
+def _ptrace() -> Path:
+    """See that this user may look into processes which hide themselves, as the gateway does."""
+    status = Path("/proc/self/status")
+    capabilities = next(line for line in status.read_text().splitlines() if line.startswith("CapEff:"))
+    if not int(capabilities.split()[1], 16) >> _CAP_SYS_PTRACE & 1:
+        raise Missing("no right to count the gateway's open files: run the tests as root")
+    return status
+
+
 def own_mounts() -> tuple[str, ...]:
     """Return a command that gives its child a mount namespace of its own.
 
@@ -98,6 +109,7 @@ _FINDERS: dict[str, Callable[[], Path]] = {
     "cc": _program(("cc", "gcc", "clang"), "gcc libc6-dev"),
     "tmpfs": _tmpfs,
     "cgroup": _cgroup,
+    "ptrace": _ptrace,
     "mounts": lambda: Path(own_mounts()[0]),
 }
 

@@ -74,6 +74,7 @@ def traces(cluster: Cluster) -> tuple[list[str], list[str], list[str]]:
     return sorted(live), sorted(processes), sorted(directories)
 
 
+@pytest.mark.ptrace
 async def test_near_the_limit_of_open_files_what_is_new_is_refused_and_what_runs_goes_on(
     rest: Rest, trio: Cluster, replica: ServerProcess, kernel_id: str
 ) -> None:
@@ -92,6 +93,7 @@ async def test_near_the_limit_of_open_files_what_is_new_is_refused_and_what_runs
         assert await rest.run(kernel_id, "print(x)") == "7"
 
 
+@pytest.mark.ptrace
 @pytest.mark.parametrize("free", [0, ALMOST_NONE])
 async def test_a_flood_of_connections_neither_ends_nor_stalls_a_replica(
     rest: Rest, replica: ServerProcess, kernel_id: str, free: int
@@ -122,6 +124,7 @@ async def ready(rest: Rest) -> bool:
     return (await rest.request("GET", "/readyz")).status_code == 200
 
 
+@pytest.mark.ptrace
 async def test_starts_and_clients_that_come_and_go_leave_no_descriptor_open(
     rest: Rest, replica: ServerProcess, trio: Cluster
 ) -> None:

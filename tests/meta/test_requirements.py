@@ -32,7 +32,7 @@ def test_what_is_missing_and_demanded_fails_the_test(monkeypatch: pytest.MonkeyP
 
 def test_a_demand_for_something_unknown_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "_DEMANDED", frozenset({"ngnix"}))
-    known = "mongod, chromium, nginx, cc, tmpfs, cgroup, mounts"
+    known = "mongod, chromium, nginx, cc, tmpfs, cgroup, ptrace, mounts"
     with pytest.raises(pytest.UsageError, match=f"names ngnix; known are {known}"):
         requirements.check_demands()
 
