@@ -262,8 +262,11 @@ class _Guard:
             return
         if kind is None:
             await _pass_cancellation()
-        if task.uncancel() <= self._before and kind in (None, asyncio.CancelledError):
+        alone = task.uncancel() <= self._before
+        if alone and kind in (None, asyncio.CancelledError):
             raise LeadershipLost from error
+        if not alone and kind is None:
+            raise asyncio.CancelledError  # somebody else's came with it, and was taken above
 
 
 async def _pass_cancellation() -> None:

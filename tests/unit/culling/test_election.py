@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from culling.election import LEASE, Election, LeadershipLost, Term
+from culling.election import LEASE, Election, LeadershipLost, Term, _Guard
 from culling.timings import MembershipTimings
 from persistence import clock
 from persistence.documents import LeaseRecord
@@ -291,3 +291,17 @@ async def test_what_fails_in_the_block_passes_and_gives_the_lead_back(a: Candida
         async with a.election.leadership():
             raise ValueError("mine")
     assert (await a.lease()).holder is None
+
+
+async def test_a_cancellation_that_comes_together_with_the_loss_of_the_lead_is_kept() -> None:
+    async def lead() -> None:
+        guard = _Guard()
+        task = asyncio.current_task()
+        assert task is not None
+        async with guard:
+            guard.fire()
+            task.cancel()
+
+    leading = asyncio.create_task(lead())
+    await asyncio.wait({leading})
+    assert leading.cancelled()
