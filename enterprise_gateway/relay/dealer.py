@@ -37,6 +37,7 @@ class Dealer:
         begun_at: When it began to connect, on the monotonic clock.
         stood_at: When the handshake was seen; None until then.
         lost: The connection is gone, or never came about.
+        monitored: Has it a monitor, which costs four file descriptors?
 
     Raises:
         zmq.ZMQError: No socket or file descriptor is left.
@@ -60,7 +61,7 @@ class Dealer:
         self._changed = changed
         self._writable = writable
         self._drops_monitor = link.over_unix_sockets
-        self._monitored = True
+        self.monitored = True
         self._socket = link.dealer(channel, identity=identity, send_mark=options.kernel_queue_messages, watched=True)
         self._monitor = SocketReader(self._socket.get_monitor_socket(), self._told, budget=MONITOR_BUDGET)
         self._reader = SocketReader(self._socket, read, budget=options.read_budget, writable=self._woken)
@@ -72,7 +73,7 @@ class Dealer:
 
     def send(self, parts: list[bytes]) -> bool:
         """Send without waiting; False if it can't be sent now."""
-        if self.stands and not self._monitored and self._reader.peer_left:
+        if self.stands and not self.monitored and self._reader.peer_left:
             self.lost = True
             asyncio.get_running_loop().call_soon(self._changed)
         return self.stands and self._reader.send([DELIMITER, self._signer.sign(parts), *parts])
@@ -89,14 +90,14 @@ class Dealer:
         self._reader.close()
 
     def _end_monitor(self) -> None:
-        if self._monitored:
-            self._monitored = False
+        if self.monitored:
+            self.monitored = False
             # First: libzmq's own thread would wait for a reader of the monitor for ever.
             self._socket.disable_monitor()
             self._monitor.close()
 
     def _woken(self) -> None:
-        if self.stands and not self._monitored and self._reader.peer_left:
+        if self.stands and not self.monitored and self._reader.peer_left:
             self.lost = True
             self._changed()
         else:

@@ -180,6 +180,8 @@ class SocketReader:
         self._scheduled = False
         self._blocked = False
         self._had_room = True
+        self._mark = int(socket.get(zmq.SNDHWM))
+        self._sent = 0
         self._more = False
         self._loop.add_reader(self._descriptor, self._wake)
         self._schedule()  # what came before the descriptor was watched has no edge any more
@@ -194,12 +196,13 @@ class SocketReader:
         try:
             self._socket.send_multipart(message, zmq.NOBLOCK)
             self._blocked = False
+            self._sent += 1
         except zmq.Again:
             self._blocked = True
         room = bool(self._look() & zmq.POLLOUT)
         if not self._blocked:
-            self._had_room = room
-        elif self._had_room and not self._scheduled:
+            self._had_room = room or self._sent < self._mark  # so few can't have filled it
+        if self._had_room and not room and not self._scheduled:
             self._schedule()  # for `peer_left` to be asked: the edge that would tell may be swallowed
         return not self._blocked
 

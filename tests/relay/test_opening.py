@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +10,6 @@ from enterprise_gateway.relay import probe, subscription
 from enterprise_gateway.relay.interfaces import KernelStatus
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.relay import Relay
-from tests.cluster.waiting import eventually
 from tests.fakes.kernel import FakeKernel
 from tests.relay.conftest import PATIENT_SECONDS, Listener, attach
 
@@ -117,16 +115,3 @@ async def test_the_gateways_own_requests_are_told_apart(relay: Relay, listener: 
     own: list[KernelStatus] = [status for status in listener.statuses if status.own]
     assert [status.execution_state for status in own] == ["busy", "idle"]
     assert client.sink.states == ["idle"]  # of the opening
-
-
-async def test_a_connected_kernel_costs_six_file_descriptors(bound: Relay) -> None:
-    """Of a kernel on Unix sockets: a socket of libzmq and a connection each for IOPub, shell and stdin."""
-    before = descriptors()  # IOPub's two are among them
-    client = attach(bound)
-    client.send("kernel_info_request")
-    await client.sink.until(lambda sink: sink.of_type("kernel_info_reply"))
-    await eventually(lambda: descriptors() - before == 4 + 2, "two more are the kernel's own ends")
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
