@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 WELL_SECONDS = 15.0  # so long a task must have worked to be taken for well again
+AGAIN_SECONDS = 10.0  # what a task that was cancelled may take to end what it holds: an operation of the database, say
 
 
 class Background:
@@ -49,11 +50,18 @@ class Background:
         return task
 
     async def stop(self) -> None:
-        """Cancel all that is left and wait for it."""
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel all that is left and wait for it. What has lost its cancellation is cancelled again, and named."""
+        left = self._others()
+        while left:
+            for task in left:
+                task.cancel()
+            _, goes_on = await asyncio.wait(left, timeout=AGAIN_SECONDS)
+            for task in goes_on:
+                self._log.warning("The task %s goes on though it was cancelled", task.get_name())
+            left = self._others()
+
+    def _others(self) -> list[asyncio.Task[Any]]:
+        return [task for task in self._tasks if task is not asyncio.current_task()]
 
     def _start(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work, name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -44,3 +45,23 @@ async def test_stopping_ends_what_goes_on_for_ever() -> None:
     await asyncio.wait({asyncio.ensure_future(background.stop())})
     assert task.cancelled()
     assert not background.broken
+
+
+async def test_what_has_lost_its_cancellation_is_cancelled_again_and_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lifecycle, "AGAIN_SECONDS", 0.01)
+    background = Background(logging.getLogger("lifecycle"))
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    task = background.once("work", work())
+    await begun.wait()
+    await background.stop()
+    assert task.cancelled()
+    assert "The task work goes on though it was cancelled" in caplog.text
