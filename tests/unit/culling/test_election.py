@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
@@ -83,14 +83,16 @@ class Candidate:
 Test = Callable[[Candidate, Candidate], Awaitable[None]]
 
 
-def with_two(test: Test) -> None:
-    """Run a test with two candidates on one database, on virtual time."""
+def with_two(test: Test, databases: Sequence[str] = ("one", "one")) -> None:
+    """Run a test with two candidates on one server, and mostly on one database, on virtual time."""
 
     async def run() -> None:
         async with AsyncExitStack() as stack:
             server = f"election-{uuid4().hex}"
             keys = {"sealing_keys": ["A" * 43 + "="], "operation_timeout": 0.5}
-            stores = [await stack.enter_async_context(mock_store(server, **keys)) for _ in range(2)]
+            stores = [
+                await stack.enter_async_context(mock_store(server, database_name=name, **keys)) for name in databases
+            ]
             a, b = (Candidate(name, store) for name, store in zip("ab", stores, strict=True))
             try:
                 await test(a, b)
@@ -148,6 +150,17 @@ async def test_of_two_who_stand_at_once_one_leads(a: Candidate, b: Candidate) ->
     b.stand()
     await passing(10)
     assert a.leads != b.leads
+
+
+def test_deployments_that_share_a_server_by_database_name_have_each_a_leader() -> None:
+    async def both_lead(a: Candidate, b: Candidate) -> None:
+        for candidate in (a, b):
+            candidate.stand()
+        await passing(5)
+        assert a.leads
+        assert b.leads
+
+    with_two(both_lead, databases=("one", "other"))
 
 
 @virtually
