@@ -34,7 +34,7 @@ soak: $(DEV_STAMP) ## Let everything go wrong for MINUTES=60 under ten clients, 
 	MONKEY_SECONDS=$$(($(MINUTES) * 30)) $(BIN)/python -m pytest -n 0 -s --soak tests/monkey $(PYTEST_ARGS)
 
 model: $(DEV_STAMP) ## Search long for what breaks a promise of culling, and for what each rule prevents
-	$(BIN)/python -m pytest -n 0 --soak tests/simulation/test_model.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 0 -s --soak tests/simulation/test_model.py $(PYTEST_ARGS)
 
 bench: $(DEV_STAMP) ## Measure the gateway beside its peers (BENCH_ARGS="--only relay --rounds 3")
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -53,10 +53,8 @@ class Gateways(Disturbed):
         owner = self.world.record(kernel.kernel_id).owner
         for replica in self.world.live:
             if replica.membership.replica_id == owner and self._healthy(replica):
-                replica.link.faults.clear()
-                self.world.spoil(replica, "kernels", Fault(method=CLAIM, late_seconds=late))
                 self.world.dies(kernel)
-                self._until_sent(replica)
+                self._spoil_now(replica, "kernels", Fault(method=CLAIM, late_seconds=late))
                 self.world.restart(kernel, replica)
                 self.world.passes(late + 5.0)
                 return
@@ -68,11 +66,8 @@ class Gateways(Disturbed):
         replica = self._replica(who)
         if replica is None or not self._healthy(replica):
             return
-        replica.link.faults.clear()
-        replica.link.faults.extend([("kernels", Fault(method=CLAIM))] * at)
-        self.world.spoil(replica, "kernels", Fault(method=CLAIM, slow_seconds=0.5))
         self.world.launch(replica)
-        self._until_sent(replica)
+        self._spoil_now(replica, "kernels", Fault(method=CLAIM, slow_seconds=0.5), after=at)
         self.world.pause(replica)
         others = [other for other in self.world.live if other is not replica]
         for other in others:

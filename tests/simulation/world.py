@@ -280,9 +280,9 @@ class World:
         for replica in self.live:
             _, seen_at = replica.pending.get(kernel.kernel_id, (None, -TIMEOUT))
             dead = replica.membership.replica_id in self.deaths or seen_at < replica.named_at
-            in_time = not dead and seen_at < kernel.acknowledged + TIMEOUT
+            in_time = seen_at < kernel.acknowledged + TIMEOUT
             in_an_outage = replica.faulted_at < seen_at < self.outage_ended < claim.sent
-            if (in_time or in_an_outage) and self.loop.now - seen_at < TIMEOUT:
+            if not dead and (in_time or in_an_outage) and self.loop.now - seen_at < TIMEOUT:
                 self.violations.append(f"{kernel.kernel_id} is culled before its use elsewhere is written")
 
     def settle(self) -> None:
