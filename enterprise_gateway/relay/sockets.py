@@ -258,13 +258,26 @@ class SocketReader:
     def _drain(self) -> list[list[bytes]]:
         batch: list[list[bytes]] = []
         size = 0
-        receive = self._socket.recv_multipart
         self._more = True
         try:
             while len(batch) < self._budget and size < BATCH_BYTES:
-                message = receive(zmq.NOBLOCK)
+                message = _received(self._socket)
                 size += sum(map(len, message))
                 batch.append(message)
         except zmq.Again:
             self._more = False
         return batch
+
+
+def _received(socket: Socket) -> list[bytes]:
+    """Receive one message as `recv_multipart` does, which asks the socket after each part whether there is another.
+
+    Raises:
+        zmq.Again: There is none.
+    """
+    frame = socket.recv(zmq.NOBLOCK, copy=False)
+    parts = [frame.bytes]
+    while frame.more:
+        frame = socket.recv(zmq.NOBLOCK, copy=False)
+        parts.append(frame.bytes)
+    return parts
