@@ -63,6 +63,11 @@ def conflict(message: str, reason: str = "Conflict") -> GatewayError:
     return GatewayError(409, reason, message)
 
 
+def being_shut_down() -> GatewayError:
+    """409: the kernel is being ended, and is nobody's to use any more."""
+    return conflict("The kernel is being shut down.", "Kernel is being shut down")
+
+
 def unavailable(
     message: str, reason: str = "Service unavailable", *, retry_after_seconds: int = RETRY_AFTER_SECONDS
 ) -> GatewayError:

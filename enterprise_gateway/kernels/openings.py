@@ -12,6 +12,7 @@ from logging import Logger, LoggerAdapter
 from typing import Any
 
 from culling.membership import Membership
+from enterprise_gateway.errors import being_shut_down
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Former, Place, session_key
 from enterprise_gateway.relay.codec import Framing
@@ -24,6 +25,7 @@ from persistence.clients import ClientClaim, next_claim
 from persistence.documents import ClientHold, KernelRecord, Step
 from persistence.errors import PersistenceError, StaleWrite
 from persistence.kernel_session_manager import KernelSessionManager
+from persistence.phases import Phase
 
 OPEN_WAIT_SECONDS = 0.5
 RACES = 10
@@ -73,6 +75,9 @@ class Openings:
             held: The kernel.
             record: As it was just read; None if the database is away.
             session_id: What the client calls its session.
+
+        Raises:
+            GatewayError: 409, the kernel is being ended: somebody has claimed that since the record was read.
         """
         held.opening()
         begun = _Begun()
@@ -80,6 +85,9 @@ class Openings:
         self._work.add(work)
         work.add_done_callback(self._work.discard)
         await asyncio.wait({work}, timeout=OPEN_WAIT_SECONDS)
+        if begun.refused:
+            held.settle()
+            raise being_shut_down()
         return OpenedChannels(held, begun.session or self._begun_late(held, session_id, begun))
 
     async def claim(self, held: HeldKernel, key: str, *, after: Former | None = None) -> Place:
@@ -88,7 +96,7 @@ class Openings:
         With `after` only if that one is the newest until then, or there is none; else returns which one is.
         """
         async with held.claiming:
-            place = await self._recorded(held, None, key, may_follow=lambda newest: after in (None, newest))
+            place, _ = await self._recorded(held, None, key, may_follow=lambda newest: after in (None, newest))
         held.settle()
         return place
 
@@ -109,8 +117,10 @@ class Openings:
     ) -> None:
         async with held.claiming:  # each goes on from the one that was recorded before
             key = None if session_id is None else session_key(session_id)
-            place = await self._recorded(held, record, key, may_follow=self._needs_no_leave)
-            if begun.late is None:
+            place, written = await self._recorded(held, record, key, may_follow=self._needs_no_leave)
+            if written is not None and written.phase == Phase.STOPPING.value:
+                begun.refused = True  # one that has opened by now gets nothing through before it is told the end
+            elif begun.late is None:
                 begun.session = held.relay.open(session_id, place)
             elif not begun.late.done():
                 begun.late.set_result(place)
@@ -131,31 +141,32 @@ class Openings:
         key: str | None,
         *,
         may_follow: Callable[[Former], bool],
-    ) -> Place:
+    ) -> tuple[Place, KernelRecord | None]:
         """Write an opening, and the session's claim if it has a key; None where that can't be done now.
 
-        Where the session has a newest connection that may not be followed, only the opening is written.
+        Where the session has a newest connection that may not be followed, only the opening is written. With the place
+        comes the record as it was written.
         """
         try:
             for _ in range(RACES):
                 if record is None and self._store.available:
                     record = await self._store.kernels.get(held.kernel_id)
                 if record is None or not record.live or not self._store.available:
-                    return None
+                    return None, None
                 newest = self._former(record.clients.get(key or ""))
                 free = key is not None and (newest is None or may_follow(newest))
                 wanted = next_claim(record.clients, key, self._membership.replica_id) if key and free else None
                 try:
                     # From here on: it is the newest when the write is made, and that is not before it is sent.
                     fresh = clock.Deadline(FRESH_SECONDS)
-                    await self._store.kernels.apply(self._step(held, wanted))
+                    written = await self._store.kernels.apply(self._step(held, wanted))
                 except StaleWrite:  # a newer count of this replica, or a newer connection of the session
                     record = None
                 else:
-                    return newest if wanted is None else Claim(n=wanted.n, former=newest, fresh=fresh)
+                    return (newest if wanted is None else Claim(n=wanted.n, former=newest, fresh=fresh)), written
         except PersistenceError as error:
             self._log.debug("A connection to kernel %s can't be recorded now: %s", held.kernel_id, error)
-        return None
+        return None, None
 
     def _step(self, held: HeldKernel, wanted: ClientClaim | None) -> Step:
         n = held.opening()
@@ -178,8 +189,10 @@ class _Begun:
     Attributes:
         session: The session, once its place is known.
         late: Takes the place where nobody could wait for it any more.
+        refused: Is the kernel being ended?
     """
 
     def __init__(self) -> None:
         self.session: ClientSession | None = None
         self.late: asyncio.Future[Place] | None = None
+        self.refused = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enterprise_gateway.errors import GatewayError, conflict, not_found
+from enterprise_gateway.errors import GatewayError, being_shut_down, conflict, not_found
 from enterprise_gateway.kernels.ability import check_can_end
 from enterprise_gateway.kernels.acts import ActLost
 from enterprise_gateway.kernels.parts import KernelParts
@@ -49,7 +49,7 @@ class Restarts:
 
     def _check(self, record: KernelRecord) -> None:
         if record.target == Target.STOPPED.value or record.phase == Phase.STOPPING.value:
-            raise conflict("The kernel is being shut down.", "Kernel is being shut down")
+            raise being_shut_down()
         if record.phase != Phase.RUNNING.value:
             raise conflict("The kernel is still starting; restart it when it is ready.", "Kernel is starting")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from enterprise_gateway.errors import conflict, not_found, unavailable
+from enterprise_gateway.errors import being_shut_down, conflict, not_found, unavailable
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
 from enterprise_gateway.kernels.models import kernel_model
@@ -101,7 +101,7 @@ class KernelService:
         follow; the wait for it is short, and there is none while the database is known to be away.
 
         Raises:
-            GatewayError: 404 gone; 503 out of reach, no room for a client, or this replica is leaving.
+            GatewayError: 404 gone; 409 being shut down; 503 out of reach, no room for a client, or this replica leaves.
         """
         self._check_open()
         self._parts.managers.headroom.check_for_client()
@@ -135,7 +135,7 @@ class KernelService:
                 raise
             return held, None
         if record.phase == Phase.STOPPING.value:
-            raise conflict("The kernel is being shut down.", "Kernel is being shut down")
+            raise being_shut_down()
         return await self._hydrator.hydrate(record), record
 
     def _check_open(self) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from culling.membership import Membership, MembershipTimings
+from enterprise_gateway.errors import GatewayError
 from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.openings import OpenedChannels, Openings
@@ -20,7 +21,8 @@ from enterprise_gateway.relay.codec import V1
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.handover import Handover
 from enterprise_gateway.relay.relay import Relay
-from persistence.documents import ClientHold, KernelRecord
+from persistence import steps
+from persistence.documents import Act, ClientHold, KernelRecord
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.sealing import generate_key
 from persistence.testing import Gate, away, mock_store
@@ -94,12 +96,29 @@ async def recorded(replica: Replica) -> ClientConnection:
     return connection
 
 
+async def claim_stop(replica: Replica) -> None:
+    act = Act(id="a1", replica=replica.id, since=NOW)
+    await replica.store.kernels.apply(steps.claim_stop("k1", act=act))
+
+
 async def test_an_opening_is_counted_and_recorded_as_its_sessions_newest(pair: tuple[Replica, Replica]) -> None:
     first, _ = pair
     await first.connect()
     record = await first.record()
     assert record.connections[first.id].count == 1
     assert dict(record.clients) == {KEY: ClientHold(replica=first.id, n=1)}
+
+
+async def test_an_opening_that_comes_after_the_claim_on_its_kernels_end_is_refused(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, second = pair
+    read = await first.record()
+    await claim_stop(second)
+    with pytest.raises(GatewayError) as refused:
+        await first.open(record=read)
+    assert (refused.value.status, refused.value.reason) == (409, "Kernel is being shut down")
+    assert first.held.activity.connections == 0
 
 
 async def test_without_a_session_an_opening_is_counted_and_nothing_else(pair: tuple[Replica, Replica]) -> None:
@@ -241,6 +260,19 @@ async def test_an_opening_that_is_recorded_late_takes_over_from_the_one_before_h
     await soon(lambda: former.session.over)
     assert connection.session.n == 2
     assert first.fetched == []
+
+
+async def test_who_is_open_before_it_is_known_that_the_kernel_is_being_ended_gets_nothing_through(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, second = pair
+    read = await first.record()
+    connection, gate = await late(first)
+    await claim_stop(second)
+    gate.open()
+    with pytest.raises(GatewayError):
+        await first.open(None, record=read)  # recorded after it
+    assert connection.session.pending
 
 
 async def test_newest_is_who_has_the_highest_number(pair: tuple[Replica, Replica]) -> None:
