@@ -13,7 +13,7 @@ from tornado.httpclient import HTTPError
 
 from persistence import clock
 from tests.cluster.kernel_socket import Closed, KernelSocket
-from tests.monkey.history import OF_ITSELF, History, Story, Violation
+from tests.monkey.history import KILLED, OF_ITSELF, History, Story, Violation
 
 MOST_KERNELS = 2
 NAPS = 0.15
@@ -220,7 +220,7 @@ class Client:
 
     def _let_die(self, story: Story, answer: httpx.Response) -> None:
         """A kernel that is killed while it starts fails its start, which says so."""
-        if answer.status_code == 500 and story.killed and "SIGKILL" in answer.text:
+        if answer.status_code == 500 and story.killed and any(words in answer.text for words in KILLED):
             raise NotNow(answer.text)
 
     async def _not_found(self, answer: httpx.Response, story: Story) -> bool:
