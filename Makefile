@@ -6,8 +6,8 @@ ARGS        ?=
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 PROFILE_ARGS ?=
-# How many test processes work side by side, one more than processors: they wait much. 0 runs all tests in one.
-WORKERS     ?= 3
+# How many test processes work side by side; 0 runs all tests in one.
+WORKERS     ?= 2
 MINUTES     ?= 60
 
 BIN         := $(VENV)/bin
