@@ -285,12 +285,6 @@ async def given_up(traveller: Traveller) -> AsyncIterator[GiveUp]:
         await socket.close()
 
 
-# A known defect, told in docs/failure-modes.md: the DEALERs of a silent connection may be made after those of the one
-# where the client speaks, and what the kernel answers between their close and the next ones is lost.
-LOSES_A_REPLY_NOW_AND_THEN = pytest.mark.xfail(reason="a reply is lost once in some hundred openings", strict=False)
-
-
-@LOSES_A_REPLY_NOW_AND_THEN
 @pytest.mark.parametrize("first", ["the client", "the one that is given up"])
 async def test_no_request_is_lost_where_a_client_gives_up_a_websocket_on_another_replica(
     traveller: Traveller, given_up: GiveUp, first: str
@@ -307,7 +301,6 @@ async def test_no_request_is_lost_where_a_client_gives_up_a_websocket_on_another
         await traveller.leave()
 
 
-@LOSES_A_REPLY_NOW_AND_THEN
 async def test_no_request_is_lost_where_a_client_opens_two_websockets_at_once_and_gives_one_up(
     traveller: Traveller, given_up: GiveUp
 ) -> None:
