@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.replicas import Cluster
-from tests.fakes import light_kernel
+from tests.cluster.replicas import ROOT, Cluster
+from tests.fakes import kernel_host, light_kernel
 
 LIGHT = "light"
 OBSTINATE = "obstinate"
 MUMBLING = "mumbling"
 FAILING = "failing"
 SILENT = "silent"
-SETTINGS = {"EG_IPC_KERNELSPECS": f"{LIGHT},{OBSTINATE},{MUMBLING}"}
+HOSTED = "hosted"
+SETTINGS = {"EG_IPC_KERNELSPECS": f"{LIGHT},{OBSTINATE},{MUMBLING},{HOSTED}"}
 """What the replicas need to be told."""
 
 
@@ -37,6 +41,19 @@ def install_light(cluster: Cluster, name: str, *words: str, **fields: Any) -> No
     _locks(cluster).mkdir(exist_ok=True)
     script = str(Path(light_kernel.__file__))
     _install(cluster, name, [sys.executable, "-I", script, "{connection_file}", str(_locks(cluster)), *words], **fields)
+
+
+@contextmanager
+def hosted(cluster: Cluster) -> Iterator[None]:
+    """Offer `hosted`, a kernel that costs next to nothing, for crowds; see `tests.fakes.kernel_host`."""
+    folder = cluster.folder / "host"
+    kernel_host.prepare(folder)
+    _install(cluster, HOSTED, kernel_host.command(folder))
+    with subprocess.Popen([sys.executable, "-m", kernel_host.__name__, str(folder)], cwd=ROOT) as host:
+        try:
+            yield
+        finally:
+            host.kill()
 
 
 def conflicts(cluster: Cluster) -> set[str]:

@@ -23,32 +23,56 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import zmq
 
 DELIMITER = b"<IDS|MSG>"
 CONFLICTS = "conflicts"
+SUBSCRIBES = b"\x01"
 LAST_WORDS_SECONDS = 0.2
 """Between the answer to a shutdown request and the end, so that who asked has the answer first."""
 
 
 class LightKernel:
-    """Serves one connection file until it is told to shut down; an obstinate one does not listen to that."""
+    """Serves one connection file until it is told to shut down; an obstinate one does not listen to that.
 
-    def __init__(self, connection: dict[str, Any], *, obstinate: bool = False, mumbling: bool = False) -> None:
+    Args:
+        connection: The content of the connection file.
+        context: Where its sockets are made; by default its own.
+        obstinate: It answers no shutdown request.
+        mumbling: It does not say that a cell has begun.
+        like_ipykernel: It calls itself so, and welcomes who subscribes.
+
+    Attributes:
+        sockets: Those that it reads.
+    """
+
+    def __init__(
+        self,
+        connection: dict[str, Any],
+        *,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        obstinate: bool = False,
+        mumbling: bool = False,
+        like_ipykernel: bool = False,
+    ) -> None:
         self._connection = connection
+        self._context = context or zmq.Context()
         self._obstinate = obstinate
         self._mumbling = mumbling
+        self._implementation = "ipython" if like_ipykernel else "light"
         self._key = connection["key"].encode()
+        self._session = uuid4().hex
         self._count = 0
         self._names: dict[str, Any] = {"interrupts": 0}
-        context = zmq.Context()
-        self._iopub = self._bound(context, zmq.PUB, "iopub")
-        self._heartbeat = self._bound(context, zmq.REP, "hb")
-        self._routers = {name: self._bound(context, zmq.ROUTER, name) for name in ("control", "shell", "stdin")}
+        self._iopub = self._bound(zmq.XPUB if like_ipykernel else zmq.PUB, "iopub")
+        self.sockets = [self._bound(zmq.ROUTER, name) for name in ("control", "shell", "stdin")]
+        if like_ipykernel:
+            self.sockets.append(self._iopub)
 
-    def _bound(self, context: zmq.Context[zmq.Socket[bytes]], kind: int, name: str) -> zmq.Socket[bytes]:
-        socket = context.socket(kind)
+    def _bound(self, kind: int, name: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
         socket.linger = 1000
         if kind == zmq.ROUTER:
             socket.set(zmq.ROUTER_HANDOVER, 1)
@@ -60,15 +84,29 @@ class LightKernel:
     def serve(self) -> None:
         """Answer what comes, until the end is asked for."""
         poller = zmq.Poller()
-        for socket in (*self._routers.values(), self._heartbeat):
+        for socket in self.sockets:
             poller.register(socket, zmq.POLLIN)
-        while True:
-            for socket, _ in poller.poll():
-                wire = socket.recv_multipart()
-                if socket is self._heartbeat:
-                    socket.send_multipart(wire)
-                elif self._answer(socket, wire) == "shutdown_request":
-                    return
+        while self.answer_all():
+            poller.poll()
+
+    def answer_all(self) -> bool:
+        """Answer what has come, until nothing is left on any socket; False once the end was asked for."""
+        while arrived := [(socket, wire) for socket in self.sockets if (wire := _received(socket)) is not None]:
+            if "shutdown_request" in [self._take(socket, wire) for socket, wire in arrived]:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Close its sockets; what they were given still leaves."""
+        for socket in {*self.sockets, self._iopub}:
+            socket.close()
+
+    def _take(self, socket: zmq.Socket[bytes], wire: list[bytes]) -> str:
+        if socket is not self._iopub:
+            return self._answer(socket, wire)
+        if wire[0][:1] == SUBSCRIBES:
+            self._publish("iopub_welcome", {}, {"subscription": wire[0][1:].decode()}, topic=wire[0][1:])
+        return ""
 
     def _answer(self, socket: zmq.Socket[bytes], wire: list[bytes]) -> str:
         at = wire.index(DELIMITER)
@@ -80,10 +118,13 @@ class LightKernel:
             self._publish("status", header, {"execution_state": "busy"})
         reply: dict[str, Any] = {"status": "ok"}
         if kind == "kernel_info_request":
-            reply |= {"protocol_version": "5.3", "implementation": "light", "language_info": {"name": "python"}}
+            reply |= {
+                "protocol_version": "5.3",
+                "implementation": self._implementation,
+                "language_info": {"name": "python"},
+            }
         elif kind == "execute_request":
-            self._execute(header, content["code"])
-            reply |= {"execution_count": self._count, "user_expressions": {}, "payload": []}
+            reply |= self._execute(header, content["code"])
         elif kind == "interrupt_request":
             self._names["interrupts"] += 1
         message = self._message(kind.replace("_request", "_reply"), header, reply)
@@ -91,27 +132,40 @@ class LightKernel:
         self._publish("status", header, {"execution_state": "idle"})
         return kind
 
-    def _execute(self, header: dict[str, Any], code: str) -> None:
+    def _execute(self, header: dict[str, Any], code: str) -> dict[str, Any]:
         self._count += 1
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(code, self._names)
+            try:
+                exec(code, self._names)
+            except Exception as error:  # noqa: BLE001 - a cell may raise whatever it likes
+                return {"status": "error", "ename": type(error).__name__, "evalue": str(error), "traceback": []}
         self._publish("stream", header, {"name": "stdout", "text": printed.getvalue()})
+        return {"execution_count": self._count, "user_expressions": {}, "payload": []}
 
-    def _publish(self, kind: str, parent: dict[str, Any], content: dict[str, Any]) -> None:
-        self._iopub.send_multipart([kind.encode(), *self._message(kind, parent, content)])
+    def _publish(
+        self, kind: str, parent: dict[str, Any], content: dict[str, Any], *, topic: bytes | None = None
+    ) -> None:
+        self._iopub.send_multipart([kind.encode() if topic is None else topic, *self._message(kind, parent, content)])
 
     def _message(self, kind: str, parent: dict[str, Any], content: dict[str, Any]) -> list[bytes]:
         header = {
             "msg_id": os.urandom(8).hex(),
             "msg_type": kind,
             "username": "light",
-            "session": str(os.getpid()),
+            "session": self._session,
             "date": "2026-01-01T00:00:00.000000Z",
             "version": "5.3",
         }
         parts = [json.dumps(part).encode() for part in (header, parent, {}, content)]
         digest = hmac.new(self._key, b"".join(parts), hashlib.sha256).hexdigest().encode()
         return [DELIMITER, digest, *parts]
+
+
+def _received(socket: zmq.Socket[bytes]) -> list[bytes] | None:
+    try:
+        return socket.recv_multipart(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
 
 
 def hold_the_kernels_lock(folder: Path) -> None:
