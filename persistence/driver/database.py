@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from logging import Logger, LoggerAdapter
 from typing import Any, TypeVar
@@ -96,9 +97,14 @@ class Database:
         return now
 
     async def close(self) -> None:
-        """Close all connections. Operations are refused from here on. Calling it again is harmless."""
+        """Close all connections. Operations are refused from here on. Calling it again is harmless.
+
+        A client says goodbye to its server first. Where that gives no answer it is left to close with the process.
+        """
         await self._availability.close()
-        await self.backend.close()
+        seconds = self.operation_timeout_seconds
+        with suppress(StoreUnavailable):
+            await self._bounded("close", lambda: _taking(self.backend.close, seconds), seconds)
 
     async def run(self, what: str, operation: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
         """Run one operation of the client; for collections.

@@ -60,6 +60,17 @@ async def test_on_a_server_that_went_silent_every_operation_ends_in_time_and_the
         await eventually(lambda: database.available, "the database is found back")
 
 
+async def test_a_server_that_answers_no_goodbye_does_not_keep_a_client_open(
+    replica_set: ReplicaSet, database: Database
+) -> None:
+    await database.ping()
+    # That command alone: were all of the server silent, the client would find that out and go.
+    goodbyes = {"appName": "enterprise-gateway", "blockConnection": True, "blockTimeMS": 1_000_000}
+    replica_set.fail(["endSessions"], times=None, **goodbyes)
+    async with asyncio.timeout(UNBOUNDED):
+        await database.close()
+
+
 async def test_many_operations_on_a_silent_server_end_together(replica_set: ReplicaSet, database: Database) -> None:
     things = database.collection("things")
     await things.insert({"_id": 1})
