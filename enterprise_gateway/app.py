@@ -25,6 +25,7 @@ from enterprise_gateway.config.repeats import OncePerText
 from enterprise_gateway.config.sections import sections
 from enterprise_gateway.config.settings import APP_SECTION, GatewayTraits
 from enterprise_gateway.config.validation import check_settings
+from enterprise_gateway.last_resort import LastResort
 from enterprise_gateway.log_filters import without_details
 from enterprise_gateway.log_format import LogFormatter
 from enterprise_gateway.privacy import hide_memory
@@ -46,6 +47,9 @@ SECRET_SETTINGS = (
 LISTED = ("auth_token", "admin_token", "sealing_keys")
 HIDDEN = "(set, not shown)"
 CLOSING_SECONDS = 2.0  # for what is still to be answered when the replica has left
+# What the last steps of a stop may take: tasks that are cancelled, some operations of the database, a private mongod.
+LATE_SECONDS = 25.0
+LEAVING_SECONDS = 5.0  # when all is said and done, and only threads and tasks that hang are waited for
 LOGGERS = ("enterprise_gateway", "culling", "persistence", "tornado")
 
 
@@ -168,7 +172,8 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
             StoreUnavailable: There is no database.
         """
         stop = asyncio.Event()
-        self._listen_to_signals(stop)
+        last_resort = LastResort(self.log)
+        self._listen_to_signals(stop, last_resort)
         raise_file_limit()
         asyncio.get_running_loop().set_default_executor(started_pool())
         start_threads()
@@ -182,6 +187,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
             await self._serve(builder.build(membership), stop)
         finally:
             await store.close()
+        last_resort.allow(LEAVING_SECONDS, code=0)
 
     async def _serve(self, assembly: Assembly, stop: asyncio.Event) -> None:
         replica = assembly.replica
@@ -198,16 +204,12 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         await stop.wait()
         self.log.info("Stopping: clients are told to connect again")
         left = await replica.drain(stop_kernels=self.on_exit == "stop")
-        assembly.http.stop()
-        try:
-            async with asyncio.timeout(CLOSING_SECONDS):
-                await assembly.http.close_all_connections()
-        except TimeoutError:
+        if not await server.close(assembly.http, CLOSING_SECONDS):
             self.log.warning("Requests are still at work, and are dropped")
         assembly.specs.close()
         self.log.info(farewell(left, others=replica.membership.live_others))
 
-    def _listen_to_signals(self, stop: asyncio.Event) -> None:
+    def _listen_to_signals(self, stop: asyncio.Event, last_resort: LastResort) -> None:
         loop = asyncio.get_running_loop()
 
         def told() -> None:
@@ -215,6 +217,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
                 self.log.warning("Stopping at once")
                 logging.shutdown()
                 os._exit(1)  # as a crash, which nothing is lost by; whatever is at work could hold up a cleaner end
+            last_resort.allow(self.drain_timeout + LATE_SECONDS, code=1)
             stop.set()
 
         for signum in SIGNALS:

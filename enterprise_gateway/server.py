@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from logging import Logger, LoggerAdapter
 from typing import Any
 
+from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
@@ -81,6 +83,19 @@ def serve(
     server.log = log
     server.add_sockets(bound.sockets)
     return server
+
+
+async def close(server: HTTPServer, seconds: float) -> bool:
+    """Take no more requests, and close all connections; WebSockets are others' business.
+
+    Returns:
+        False where one still waits for leave, an authorizer's say, after so long.
+    """
+    server.stop()
+    # No `asyncio.timeout`: tornado would take its cancellation for that of one request, and wait for the next for ever.
+    closing = asyncio.ensure_future(server.close_all_connections())
+    done, _ = await asyncio.wait({closing}, timeout=seconds)
+    return bool(done)
 
 
 def advertised_host(ip: str) -> str:

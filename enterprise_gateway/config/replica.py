@@ -67,8 +67,9 @@ class ReplicaTraits(HasTraits):
         30.0,
         min=0.0,
         config=True,
-        help="Seconds that a stopping replica may take to close its WebSockets, finish requests and write its "
-        "activity; then it exits. Give the supervisor more (systemd: `TimeoutStopSec`, a pod: its grace period).",
+        help="Seconds that a stopping replica may take to finish launches and to keep what kernels send for clients "
+        "that are on their way to another one. Its last steps need a moment more, at most 30 s. Give the supervisor "
+        "both (systemd: `TimeoutStopSec`, a pod: its grace period).",
     )
     advertised_url = Unicode(
         "",

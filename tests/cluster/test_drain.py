@@ -148,3 +148,15 @@ async def test_a_second_signal_stops_at_once_and_costs_no_kernel(make_cluster: M
         await asyncio.wait({start})
         assert start.exception() is not None
         assert await rest.run(running, "print(6 * 7)", on=1) == "42"
+
+
+async def test_a_thread_that_hangs_keeps_no_replica_that_has_left(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(EG_AUTHORIZER_CLASS="tests.fakes.authorizer.Hanging")
+    (replica,) = cluster.start()
+    async with Rest(cluster.urls, cluster.token) as rest:
+        asked = asyncio.create_task(rest.request("GET", "/api/kernels"))
+        await eventually(lambda: "the authorizer is asked" in replica.log, "it hangs")
+        assert replica.stop() == 0
+        assert "thread blocking_" in replica.log
+        await asyncio.wait({asked})
+        assert asked.exception() is not None

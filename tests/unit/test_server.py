@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
@@ -12,16 +13,17 @@ from typing import Any
 
 import httpx
 import pytest
-from tornado.web import Application, RequestHandler
+from tornado.web import Application, RequestHandler, stream_request_body
 
 from enterprise_gateway.config.settings import GatewayTraits
-from enterprise_gateway.server import Bound, advertised_host, bind, serve
+from enterprise_gateway.server import Bound, advertised_host, bind, close, serve
 from persistence.errors import ConfigurationError
 from tests.unit.config.test_tls import files
 
 __all__ = ["files"]
 
 LOG = logging.getLogger(__name__)
+ASKED = asyncio.Semaphore(0)
 # tornado leaves the socket that it could not bind to the garbage collector.
 leaves_a_socket = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -29,6 +31,13 @@ leaves_a_socket = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExc
 class Hello(RequestHandler):
     def get(self) -> None:
         self.write("hello")
+
+
+@stream_request_body
+class NeverDecides(RequestHandler):
+    async def prepare(self) -> None:
+        ASKED.release()
+        await asyncio.Event().wait()
 
 
 class WhoCalls(RequestHandler):
@@ -102,6 +111,19 @@ async def test_a_client_without_a_certificate_is_refused_where_one_is_asked_for(
         async with httpx.AsyncClient(verify=without) as client:
             with pytest.raises(httpx.TransportError):
                 await client.get(bound.url("127.0.0.1", "/"))
+
+
+async def test_requests_that_never_come_to_their_body_are_not_waited_for_however_many_there_are() -> None:
+    traits = GatewayTraits(port=0)
+    bound = bind(traits, LOG)
+    server = serve(bound, Application([("/", NeverDecides)]), traits, LOG)
+    clients = [await asyncio.open_connection("127.0.0.1", bound.port) for _ in range(2)]
+    for _, writer in clients:
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await ASKED.acquire()
+    assert not await close(server, 0.1)
+    for _, writer in clients:
+        writer.close()
 
 
 @leaves_a_socket
