@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks import machine
-from benchmarks.figures import idle, leader, relay, single, starts
+from benchmarks.figures import idle, leader, relay, scale, single, starts
 from benchmarks.runner import measure
 from benchmarks.subjects.ours import Ours
 from benchmarks.subjects.peers import EnterpriseGateway, JupyterServer
@@ -20,7 +20,7 @@ from benchmarks.subjects.subject import Subject
 from benchmarks.table import Run, markdown
 
 RESULTS = Path(__file__).parent / "results"
-FIGURES = {figure.name: figure for module in (relay, starts, single, idle, leader) for figure in module.FIGURES}
+FIGURES = {figure.name: figure for module in (relay, starts, single, idle, leader, scale) for figure in module.FIGURES}
 SUBJECTS: dict[str, type[Subject]] = {
     subject.name: subject for subject in (Ours, JupyterServer, EnterpriseGateway, Straight)
 }

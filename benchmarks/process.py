@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 PROC = Path("/proc")
 _PROCESS_CLOCK = 2
@@ -25,6 +26,26 @@ class Holdings:
 
     memory_mib: float
     descriptors: int
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What something took.
+
+    Attributes:
+        seconds: By the clock.
+        cpu_seconds: That a process had meanwhile.
+    """
+
+    seconds: float
+    cpu_seconds: float
+
+
+def spent(pid: int, work: Callable[[], object]) -> Spent:
+    """Do something, and say what it took, and this process meanwhile."""
+    began, cpu = perf_counter(), cpu_seconds(pid)
+    work()
+    return Spent(perf_counter() - began, cpu_seconds(pid) - cpu)
 
 
 def cpu_seconds(pid: int) -> float:

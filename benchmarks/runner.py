@@ -21,6 +21,8 @@ def measure(run: Run, figures: Sequence[Figure], subjects: Sequence[Subject], *,
         running = _start(run, subjects, stack, say)
         for number in range(rounds):
             for figure in figures:
+                if figure.once and number:
+                    continue
                 for name, subject in running.items():
                     say(f"round {number + 1} of {rounds}: {figure.name} of {name}")
                     _measure(run, figure, name, subject, say)

@@ -35,6 +35,10 @@ class Run:
     lines: list[Line] = field(default_factory=list)
     found: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
+    def medians(self, subject: str) -> dict[str, float]:
+        """What was found of a subject, by key."""
+        return {key: Spread.of(found[subject]).median for key, found in self.found.items() if found.get(subject)}
+
     def add(self, key: str, subject: str, value: float) -> None:
         """Note a value."""
         self.found.setdefault(key, {}).setdefault(subject, []).append(value)
@@ -43,7 +47,8 @@ class Run:
 def markdown(run: Run) -> str:
     """The whole report."""
     columns = ["", "aim", *run.subjects, *(f"times better than {name}" for name in _others(run))]
-    table = [_row(columns), _row(["---"] * len(columns)), *(_line(run, line) for line in run.lines)]
+    head = [row(columns), row(["---"] * len(columns))] if run.lines else []
+    table = [*head, *(_line(run, line) for line in run.lines)]
     notes = [f"Missing: {name}: {why}" for name, why in run.missing.items()]
     notes += [f"Failed: {failure}" for failure in run.failures]
     return "\n".join([run.machine, "", *table, *(["", *notes] if notes else []), ""])
@@ -57,7 +62,7 @@ def _line(run: Run, line: Line) -> str:
     found = run.found.get(line.key, {})
     title = f"{line.title}, {line.unit}" if line.unit else line.title
     ratios = [ratio(found, name, more_is_better=line.more_is_better) for name in _others(run)]
-    return _row([title, line.aim, *(cell(found.get(name, ())) for name in run.subjects), *ratios])
+    return row([title, line.aim, *(cell(found.get(name, ())) for name in run.subjects), *ratios])
 
 
 def cell(values: Sequence[float]) -> str:
@@ -85,5 +90,6 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _row(cells: Iterable[str]) -> str:
+def row(cells: Iterable[str]) -> str:
+    """Write a row of a table."""
     return f"| {' | '.join(cells)} |"

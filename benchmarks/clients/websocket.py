@@ -82,17 +82,34 @@ class WebSocketChannels:
     def receive(self, seconds: float) -> Received:
         """Return the next message."""
         self._socket.settimeout(seconds)
-        while True:
-            opcode, size = self._frame()
-            if opcode in (TEXT, BINARY):
-                head = self._take(min(size, HEAD_BYTES))
-                self._skip(size - len(head))
-                return Received(head, size)
-            payload = self._take(size)
-            if opcode == PING:
-                self._send(PONG, payload)
-            elif opcode == CLOSE:
-                raise Closed(payload[2:].decode(errors="replace") or "without a reason")
+        while (message := self._next()) is None:
+            pass
+        return message
+
+    def fileno(self) -> int:
+        """Give the descriptor that tells when something has come."""
+        return self._socket.fileno()
+
+    def attend(self, seconds: float) -> None:
+        """Read what has come, and answer pings: for a client that waits for nothing."""
+        self._socket.settimeout(seconds)
+        self._next()
+        while self._start < self._end:
+            self._next()
+
+    def _next(self) -> Received | None:
+        """Return the next frame if it is a message."""
+        opcode, size = self._frame()
+        if opcode in (TEXT, BINARY):
+            head = self._take(min(size, HEAD_BYTES))
+            self._skip(size - len(head))
+            return Received(head, size)
+        payload = self._take(size)
+        if opcode == PING:
+            self._send(PONG, payload)
+        elif opcode == CLOSE:
+            raise Closed(payload[2:].decode(errors="replace") or "without a reason")
+        return None
 
     def close(self) -> None:
         """Say that it is over, and cut the connection."""

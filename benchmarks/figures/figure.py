@@ -38,8 +38,10 @@ class Figure:
         name: By which it is chosen.
         lines: What it finds.
         measure: Measures once.
+        once: It takes long, and is measured in the first round only.
     """
 
     name: str
     lines: tuple[Line, ...]
     measure: Callable[[Running], Values]
+    once: bool = False

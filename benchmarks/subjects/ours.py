@@ -41,7 +41,7 @@ class Ours:
         with (
             tempfile.TemporaryDirectory(prefix="bench-") as folder,
             ReplicaSet(mongod, Path(folder)) as server,
-            Cluster(server.uri, settings=_defaults()) as cluster,
+            Cluster(server.uri, settings=defaults()) as cluster,
             self._replica(cluster, server.uri) as gateway,
         ):
             yield gateway
@@ -57,7 +57,7 @@ class Ours:
             replica.kill()
 
 
-def _defaults() -> dict[str, str]:
+def defaults() -> dict[str, str]:
     """Undo what the tests' clusters set otherwise: long leases, and a log of everything."""
     traits = {**ReplicaTraits.class_traits(), "operation_timeout": KernelSessionManager.operation_timeout}
     leases = {name: str(traits[name.removeprefix("EG_").lower()].default_value) for name in PATIENT}

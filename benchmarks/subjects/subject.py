@@ -88,10 +88,10 @@ class Gateway:
         finally:
             client.close()
 
-    def start_kernel(self, user: str = USER) -> str:
+    def start_kernel(self, user: str = USER, name: str = "python3") -> str:
         """Start a kernel and return its id."""
         env = {"KERNEL_USERNAME": user, "KERNEL_LAUNCH_TIMEOUT": LAUNCH_SECONDS}
-        body = {"name": "python3", "env": env}
+        body = {"name": name, "env": env}
         with self.rest() as rest:
             return str(rest.request("POST", "/api/kernels", body)["id"])
 

@@ -177,6 +177,10 @@ class Cluster:
         """What the database holds, read past the gateway."""
         return list(self._client[self.database][collection].find(where))
 
+    def count(self, collection: str, where: Mapping[str, Any]) -> int:
+        """How many documents of the database match."""
+        return self._client[self.database][collection].count_documents(dict(where))
+
     def document(self, kernel_id: str) -> dict[str, Any]:
         """The record of a kernel, ended or not."""
         return next(document for document in self.documents("kernels") if document["_id"] == kernel_id)

@@ -91,3 +91,10 @@ def test_who_stops_it_ends_what_was_started() -> None:
         measured(subject, measurement=stopped)
 
     assert subject.ended
+
+
+def test_what_takes_long_is_measured_in_the_first_round_only() -> None:
+    run = Run("a machine", ["a"])
+    figure = Figure("turns", (LINE,), lambda _: {"turn": 1.0}, once=True)
+    measure(run, [figure], [Fake("a")], rounds=3, say=lambda text: None)
+    assert run.found == {"turn": {"a": [1.0]}}

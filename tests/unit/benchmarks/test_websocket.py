@@ -78,3 +78,15 @@ def test_silence_ends_a_wait() -> None:
 def test_another_answer_than_a_websocket_is_told() -> None:
     with pytest.raises(Closed, match="404"), connected(b"HTTP/1.1 404 Not Found\r\n\r\n"):
         pass
+
+
+def attend_for_ever(channels: WebSocketChannels) -> None:
+    while True:
+        channels.attend(10)
+
+
+def test_an_idle_client_reads_all_that_comes_and_answers_pings() -> None:
+    hello = on_the_wire([Frame(b"hello", binary=True)])
+    with connected(HELLO + hello + PING + hello + PING + CLOSE) as (channels, told), pytest.raises(Closed, match="bye"):
+        attend_for_ever(channels)
+    assert told.count(b"\x8a\x81\0\0\0\0!") == 2
