@@ -10,17 +10,20 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import machine
-from benchmarks.figures import idle, leader, relay, scale, single, starts
+from benchmarks import grown, machine
+from benchmarks.figures import growth, idle, leader, relay, scale, single, starts
 from benchmarks.runner import measure
 from benchmarks.subjects.ours import Ours
 from benchmarks.subjects.peers import EnterpriseGateway, JupyterServer
 from benchmarks.subjects.straight import Straight
 from benchmarks.subjects.subject import Subject
-from benchmarks.table import Run, markdown
+from benchmarks.table import OURS, Run, markdown
 
 RESULTS = Path(__file__).parent / "results"
-FIGURES = {figure.name: figure for module in (relay, starts, single, idle, leader, scale) for figure in module.FIGURES}
+PLOT = Path(__file__).parents[1] / "docs" / "images" / "growth.svg"
+FIGURES = {
+    figure.name: figure for module in (relay, starts, single, idle, leader, scale, growth) for figure in module.FIGURES
+}
 SUBJECTS: dict[str, type[Subject]] = {
     subject.name: subject for subject in (Ours, JupyterServer, EnterpriseGateway, Straight)
 }
@@ -36,7 +39,7 @@ def main() -> None:
         measure(run, figures, [SUBJECTS[name]() for name in asked.subjects], rounds=asked.rounds, say=_say)
     finally:
         _write(run)
-        print(markdown(run))
+        print(_report(run))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,9 +58,15 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(1)  # so that what was started is ended
 
 
+def _report(run: Run) -> str:
+    return "\n".join(filter(None, (markdown(run), grown.table(run.medians(OURS)))))
+
+
 def _write(run: Run) -> None:
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.md").write_text(markdown(run))
+    (RESULTS / "latest.md").write_text(_report(run))
+    if plot := grown.picture(run.medians(OURS)):
+        PLOT.write_text(plot)
     (RESULTS / "latest.json").write_text(json.dumps(asdict(run), indent=1))
 
 
