@@ -15,7 +15,7 @@ from jupyter_client.kernelspec import KernelSpec
 from traitlets import TraitError
 
 from culling.membership import Membership
-from enterprise_gateway.errors import GatewayError, no_room, unavailable
+from enterprise_gateway.errors import GatewayError, bad_request, no_room, unavailable
 from enterprise_gateway.kernels import ending
 from enterprise_gateway.kernels.headroom import Headroom
 from enterprise_gateway.kernels.kernel_manager import (
@@ -25,7 +25,7 @@ from enterprise_gateway.kernels.kernel_manager import (
 )
 from enterprise_gateway.kernels.launch_env import LaunchIdentity, build_env, working_directory
 from enterprise_gateway.kernels.settings import KernelSettings
-from enterprise_gateway.provisioners.errors import KernelOnOtherHost, NoRoom, ProvisioningError
+from enterprise_gateway.provisioners.errors import EnvironmentTooLong, KernelOnOtherHost, NoRoom, ProvisioningError
 from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
 from enterprise_gateway.relay import probe
@@ -344,6 +344,8 @@ def elsewhere(host_name: str) -> GatewayError:
 
 def cannot_launch(error: Exception) -> GatewayError:
     """The answer to a start that has failed before there was a kernel."""
+    if isinstance(error, EnvironmentTooLong):
+        return bad_request(f"{error}.", "Environment too long")
     lacking = str(error) if isinstance(error, NoRoom) else shortage(error)
     if lacking is not None:
         return no_room(f"The kernel could not be launched: {lacking}. Try again when there is room.")

@@ -5,8 +5,9 @@ are stored; the pipe's end ends it. If the gateway is killed before, the child e
 one at the gate is `/bin/sh` with a line of script, which costs a millisecond and replaces itself with the command.
 
 The child leads its own session and group, has no descriptor of the gateway's, the null device as stdin, and one file
-as stdout and stderr. Its environment is the one given and no other, but for what any shell does: it sets `PWD`, and
-leaves out variables whose names are no identifiers. Forking is done by a thread, off the event loop.
+as stdout and stderr. Its environment is the one given and no other, but for what any shell does: it sets `PWD` where
+that is not given, and leaves out variables whose names are no identifiers. What a shell would take for its own, stumble
+over or change (`OPTIND`, `IFS`, `UID`) is kept from it. Forking is done by a thread, off the event loop.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import subprocess
 import weakref
 from collections.abc import Mapping, Sequence
 
-from enterprise_gateway.provisioners.errors import LaunchError, NoRoom
+from enterprise_gateway.provisioners.errors import EnvironmentTooLong, LaunchError, NoRoom
 from enterprise_gateway.provisioners.kernel_log import KernelLog
 from enterprise_gateway.provisioners.process import KernelProcess
 from enterprise_gateway.shortage import shortage
@@ -27,6 +29,13 @@ SHELL = "/bin/sh"
 _OPEN = b"go\n"
 # `read` fails at the end of the pipe. The pipe is stdin, as descriptors above 9 can't be named in every sh.
 _GATE = 'IFS= read -r word && [ "$word" = go ] && exec "$@" </dev/null'
+# The variables that dash or bash sets, reads or can't set, and the gate's own. These are given by `env`, as arguments.
+_SHELLS_OWN = re.compile(
+    "_|word|BASH(?:OPTS|PID|_.*)?|CHILD_MAX|COMP_WORDBREAKS|DIRSTACK|ENV|EPOCH(?:REALTIME|SECONDS)|E?UID|FUNC(?:NAME|NEST)"
+    "|GROUPS|HISTCMD|IFS|LINENO|(?:OLD)?PWD|OPT(?:ARG|ERR|IND)|PIPESTATUS|POSIXLY_CORRECT|PPID|PS[1-4]|S?RANDOM|REPLY"
+    "|SECONDS|SHELLOPTS|SHLVL|TMOUT"
+)
+_SET = "/usr/bin/env"
 _NAME = "kernel"  # what the shell calls itself in "kernel: 1: exec: foo: not found"
 _ABANDON_SECONDS = 5.0
 _NO_ROOM = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
@@ -124,7 +133,9 @@ def _fork(argv: tuple[str, ...], env: dict[str, str], cwd: str, log: KernelLog) 
         if error.errno in _NO_ROOM:
             lacking = shortage(error) or error.strerror
             raise NoRoom(f"this host has no room for another process: {lacking}") from error
-        raise LaunchError(_reason(error, argv, env, cwd)) from error
+        if error.errno == errno.E2BIG:
+            raise EnvironmentTooLong(_size(env)) from error
+        raise LaunchError(_reason(error, argv, cwd)) from error
     except ValueError as error:  # its message may quote what it is about: an environment
         raise LaunchError("The command or the environment holds a character that Linux does not allow (NUL)") from error
 
@@ -135,11 +146,11 @@ def _fork_child(argv: tuple[str, ...], env: dict[str, str], cwd: str, log: Kerne
         output = log.open_for_writing()
         try:
             popen = subprocess.Popen(
-                [SHELL, "-c", _GATE, _NAME, *argv],
+                [SHELL, "-c", _GATE, _NAME, *_setting(env), *argv],
                 stdin=gate_read,
                 stdout=output,
                 stderr=output,
-                env=env,
+                env={name: value for name, value in env.items() if not _SHELLS_OWN.fullmatch(name)},
                 cwd=cwd,
                 start_new_session=True,
             )
@@ -151,6 +162,12 @@ def _fork_child(argv: tuple[str, ...], env: dict[str, str], cwd: str, log: Kerne
         raise
     finally:
         os.close(gate_read)
+
+
+def _setting(env: Mapping[str, str]) -> list[str]:
+    """Return the words before a command that set what the shell is not told of."""
+    kept = [f"{name}={value}" for name, value in env.items() if _SHELLS_OWN.fullmatch(name)]
+    return [_SET, *kept] if kept else []
 
 
 def _hold(popen: subprocess.Popen[bytes]) -> KernelProcess:
@@ -165,13 +182,15 @@ def _hold(popen: subprocess.Popen[bytes]) -> KernelProcess:
     return held
 
 
-def _reason(error: OSError, argv: tuple[str, ...], env: dict[str, str], cwd: str) -> str:
+def _reason(error: OSError, argv: tuple[str, ...], cwd: str) -> str:
     if error.filename == cwd:
         return f"The working directory {cwd} can't be used: {error.strerror}"
-    if error.errno == errno.E2BIG:
-        size = sum(len(os.fsencode(name)) + len(os.fsencode(value)) for name, value in env.items())
-        return f"The environment ({size} bytes, {len(env)} variables) or one of its values is too long for Linux"
     return f"The command {argv[0]} could not be started: {error.strerror}"
+
+
+def _size(env: dict[str, str]) -> str:
+    size = sum(len(os.fsencode(name)) + len(os.fsencode(value)) for name, value in env.items())
+    return f"The environment ({size} bytes, {len(env)} variables) or one of its values is too long for Linux"
 
 
 def _drop(forking: asyncio.Future[GatedChild]) -> None:

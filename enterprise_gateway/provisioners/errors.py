@@ -14,6 +14,10 @@ class LaunchError(ProvisioningError):
     """The process could not be started: its command, directory or environment can't be used."""
 
 
+class EnvironmentTooLong(LaunchError):
+    """Linux passes on no environment, or no variable, of this size."""
+
+
 class NoRoom(LaunchError):
     """The host has no room for another process, at the moment: the command itself may be all right."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+from tests.cluster import light_kernels
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
@@ -29,6 +30,19 @@ async def test_a_start_that_can_not_succeed_says_why_at_once(rest: Rest) -> None
     unknown = await rest.request("POST", "/api/kernels", body={"name": "no-such-kernel"})
     assert unknown.status_code in (400, 404)
     assert "no-such-kernel" in unknown.json()["message"]
+
+
+async def test_variables_that_a_shell_takes_for_its_own_reach_the_kernel(rest: Rest, trio: Cluster) -> None:
+    light_kernels.install_light(trio, "shelly", env={"OPTIND": "mine", "IFS": "mine", "PPID": "mine"})
+    kernel_id = await rest.start(name="shelly")
+    code = "import os; print([os.environ[name] for name in ('OPTIND', 'IFS', 'PPID')])"
+    assert await rest.run(kernel_id, code) == "['mine', 'mine', 'mine']"
+
+
+async def test_an_environment_that_is_too_long_for_linux_is_refused(rest: Rest) -> None:
+    env = {f"KERNEL_{number}": "x" * 100_000 for number in range(30)}
+    refused = await rest.request("POST", "/api/kernels", body={"env": env})
+    assert (refused.status_code, refused.json()["reason"]) == (400, "Environment too long")
 
 
 async def test_a_kernelspec_for_remote_kernels_is_refused(rest: Rest, trio: Cluster) -> None:

@@ -22,6 +22,12 @@ from enterprise_gateway.provisioners.process import KernelProcess, read_start_ti
 
 Fork = Callable[..., Awaitable[GatedChild]]
 ENV = {"PATH": os.defpath}
+SHELLS = [shell for shell in ("/bin/dash", "/bin/bash") if Path(shell).exists()]
+SHELLS_OWN = (
+    "BASH BASHOPTS BASHPID BASH_ARGV0 BASH_COMMAND BASH_EXECUTION_STRING BASH_SUBSHELL BASH_VERSINFO BASH_VERSION "
+    "COMP_WORDBREAKS ENV EPOCHREALTIME EPOCHSECONDS HISTCMD IFS LINENO OLDPWD OPTARG OPTERR OPTIND POSIXLY_CORRECT "
+    "EUID PPID PS1 PS2 PS4 PWD RANDOM SECONDS SHELLOPTS SHLVL SRANDOM TMOUT UID _ word"
+)
 
 
 @pytest.fixture
@@ -75,6 +81,16 @@ async def test_its_environment_is_the_one_given(fork: Fork, log: KernelLog, monk
     monkeypatch.setenv("SECRET_OF_THE_GATEWAY", "1")
     await run(await fork("env", env={**ENV, "A": "b c\n'"}, cwd="/usr"))
     assert sorted(log.tail(9)) == sorted([f"PATH={os.defpath}", "PWD=/usr", "A=b c", "'"])
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_what_a_shell_takes_for_its_own_is_given_as_it_is(
+    fork: Fork, log: KernelLog, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    monkeypatch.setattr(module, "SHELL", shell)
+    env = {**ENV, **dict.fromkeys(SHELLS_OWN.split(), "noexec")}
+    assert await run(await fork("env", env=env)) == ExitStatus(code=0)
+    assert sorted(log.tail(99)) == sorted(f"{name}={value}" for name, value in env.items())
 
 
 async def test_it_has_no_descriptor_of_the_gateways(fork: Fork, log: KernelLog) -> None:
@@ -175,7 +191,7 @@ async def test_cancelled_while_it_forks_the_child_ends(log: KernelLog, monkeypat
     [
         (["true"], ENV, "/no/such/directory", "working directory /no/such/directory can't be used: No such file"),
         (["true"], ENV, "/etc/passwd", "working directory /etc/passwd can't be used: Not a directory"),
-        (["true"], {**ENV, "A": "x" * 200_000}, "/", "too long for Linux"),
+        (["true"], {**ENV, "A": "x" * 200_000}, "/", "200018 bytes, 2 variables.* too long for Linux"),
         (["true"], {**ENV, "A": "x\0"}, "/", "NUL"),
         ([], ENV, "/", "empty command"),
     ],
