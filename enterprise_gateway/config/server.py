@@ -138,11 +138,12 @@ class ServerTraits(HasTraits):
         "is disconnected. 0 sends none.",
     )
     keep_alive_timeout = Float(
-        3600.0,
+        620.0,
         min=1.0,
         config=True,
         help="Seconds that an idle HTTP connection stays open. A proxy that keeps connections must drop them earlier, "
-        "or a request now and then meets one that is just closed.",
+        "or a request now and then meets one that is just closed; of the common balancers none keeps them for longer "
+        "than ten minutes. WebSockets are no idle connections.",
     )
 
     @validate("base_url")

@@ -14,7 +14,7 @@ import secrets
 from types import TracebackType
 from typing import Any, ClassVar
 
-from tornado.web import RequestHandler
+from tornado.web import HTTPError, RequestHandler
 
 from enterprise_gateway.errors import GatewayError, forbidden
 from enterprise_gateway.handlers import origin
@@ -27,6 +27,18 @@ from enterprise_gateway.handlers.services import GatewayServices
 log = logging.getLogger(__name__)
 
 _ACTIONS = {"GET": "read", "HEAD": "read", "POST": "write", "PUT": "write", "PATCH": "write", "DELETE": "write"}
+
+
+KNOWN_METHODS = RequestHandler.SUPPORTED_METHODS
+
+
+class _AnyMethod(tuple[str, ...]):
+    """Has tornado leave it to `prepare` to refuse a method, after its checks."""
+
+    __slots__ = ()
+
+    def __contains__(self, method: object) -> bool:
+        return True
 
 
 class GuardedHandler(RequestHandler):
@@ -48,6 +60,7 @@ class GuardedHandler(RequestHandler):
     needs_token: ClassVar[bool] = True
     operations: ClassVar[dict[str, Operation]] = {}
 
+    SUPPORTED_METHODS: tuple[str, ...] = _AnyMethod(KNOWN_METHODS)
     about: str = ""
     remark: str = ""
     current_user: Identity | None
@@ -65,6 +78,7 @@ class GuardedHandler(RequestHandler):
 
         Raises:
             GatewayError: 401 without a fitting token, 403 for a wrong `Host` or `Origin` or by the authorizer.
+            HTTPError: 405 for a method that no handler has. What it is called could else be any of a handler's own.
         """
         if not self.gateway.auth.required:
             self._check_source()
@@ -73,6 +87,12 @@ class GuardedHandler(RequestHandler):
         if self.needs_token:
             self.current_user = self._identify()
             await self._check_authorized()
+        if not self._method_known:
+            raise HTTPError(405)
+
+    @property
+    def _method_known(self) -> bool:
+        return self.request.method in KNOWN_METHODS
 
     def check_origin(self, origin: str) -> bool:
         """Tell tornado's WebSocket that `prepare` has judged the origin already."""

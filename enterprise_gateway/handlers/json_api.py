@@ -28,13 +28,15 @@ class ApiHandler(GuardedHandler):
     """Takes and gives JSON.
 
     A request is read to its end before a refusal is answered, its body thrown away: an answer that comes before the end
-    closes the connection. The client's next request on it would be lost, and with unread bytes that answer too.
+    closes the connection, and says so. The client's next request on it would be lost, and with unread bytes that answer
+    too. Of one without an end so much is read.
     """
 
     def __init__(self, application: Any, request: HTTPServerRequest, **kwargs: Any) -> None:
         super().__init__(application, request, **kwargs)
         self._chunks = bytearray()
         self._refusal: GatewayError | None = None
+        self._thrown_away = 0
         self._gone = False
         self._withdrawable: asyncio.Task[Any] | None = None
 
@@ -51,13 +53,19 @@ class ApiHandler(GuardedHandler):
     def data_received(self, chunk: bytes) -> None:
         """Keep a part of the body, if it is of the right type and within the limit."""
         if self._refusal is not None:
-            return
-        if not self.gateway.auth.required and wrong_content_type(self.request.headers.get("Content-Type")):
+            self._throw_away(chunk, self._refusal)
+        elif not self.gateway.auth.required and wrong_content_type(self.request.headers.get("Content-Type")):
             self._refuse(_wrong_type())
         elif len(self._chunks) + len(chunk) > self.gateway.options.max_body_bytes:
             self._refuse(self._too_large())
         else:
             self._chunks += chunk
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
+        """Answer, and say that the connection is closed after it, where that is so."""
+        if not self.request._body_future.done():
+            self.set_header("Connection", "close")
+        return super().finish(chunk)
 
     def json_body(self) -> Json:
         """Return the parsed body; None if there is none.
@@ -112,7 +120,13 @@ class ApiHandler(GuardedHandler):
     @property
     def _drainable(self) -> bool:
         # Who says `Expect` has not sent the body yet, and won't when he gets an answer.
-        return "Expect" not in self.request.headers and self._declared_length <= DRAIN_LIMIT_BYTES
+        promised = "Expect" in self.request.headers or self._declared_length > DRAIN_LIMIT_BYTES
+        return not promised and self._method_known  # whose name is set below
+
+    def _throw_away(self, chunk: bytes, refusal: GatewayError) -> None:
+        self._thrown_away += len(chunk)
+        if self._thrown_away > DRAIN_LIMIT_BYTES and not self._finished:
+            self.send_error(refusal.status, exc_info=(GatewayError, refusal, None))
 
     def _too_large(self) -> GatewayError:
         limit = self.gateway.options.max_body_bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enterprise_gateway.handlers.base import GuardedHandler
+from enterprise_gateway.handlers.base import KNOWN_METHODS, GuardedHandler
 from enterprise_gateway.handlers.kernels import known_form
 from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.handlers.services import Handovers
@@ -14,6 +14,7 @@ from persistence import faults
 class PeerHandler(GuardedHandler):
     """Answers another replica."""
 
+    SUPPORTED_METHODS = KNOWN_METHODS
     auth_resource = None
     needs_token = False
     quiet = True

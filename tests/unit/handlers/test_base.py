@@ -70,6 +70,16 @@ async def test_an_unknown_method_is_405_and_names_those_that_are_known(server: S
         error_of(response)
 
 
+@pytest.mark.parametrize("method", ["PUT", "TRACE", "BREW", "FINISH", "_REFUSE"])
+async def test_no_method_is_known_to_who_has_no_token(method: str) -> None:
+    async with serving(tokens=["secret"]) as server:
+        for path in ("/api/kernels", "/nowhere", f"/api/kernels/{KERNEL_ID}/restart"):
+            response = await server.ask(method, path)
+            assert (response.code, error_of(response)["reason"]) == (401, "Unauthorized")
+            known = await server.ask(method, f"{path}?token=secret")
+            assert known.code == (404 if (method, path) == ("PUT", "/nowhere") else 405)
+
+
 async def test_a_body_that_is_too_long_is_413_and_the_connection_stays() -> None:
     async with serving(max_body_bytes=1000) as server:
         reader, writer = await send(server, post("/api/kernels", body=b" " * 2_000_000))
@@ -89,18 +99,34 @@ async def test_a_body_in_chunks_is_413_when_it_grows_too_long() -> None:
         writer.close()
 
 
+async def test_a_body_without_an_end_is_answered_and_not_read_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("enterprise_gateway.handlers.json_api.DRAIN_LIMIT_BYTES", 10_000)
+    async with serving(max_body_bytes=1000) as server:
+        head = post("/api/kernels", body=b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        reader, writer = await send(server, head + (b"200\r\n" + b" " * 512 + b"\r\n") * 512)
+        answer = await reader.readuntil(b"}")
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert b"limit of 1000 bytes" in answer
+        writer.close()
+
+
 async def test_who_asks_before_he_sends_gets_413_at_once() -> None:
     async with serving(max_body_bytes=1000) as server:
         head = post("/api/kernels", headers="Expect: 100-continue\r\n", body=b" " * 2000).rstrip(b" ")
         reader, writer = await send(server, head)
-        assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"\r\nConnection: close\r\n" in answer
         writer.close()
 
 
 async def test_an_absurd_length_is_413_without_reading(server: Server) -> None:
     head = post("/api/kernels", body=b"").replace(b"Length: 0", b"Length: 99999999999")
     reader, writer = await send(server, head)
-    assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"\r\nConnection: close\r\n" in answer
     writer.close()
 
 
