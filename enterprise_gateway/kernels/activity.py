@@ -5,7 +5,8 @@ those of control requests and of the gateway's own never count (during a long ce
 A kernel is busy while any request is.
 
 What is absolute (execution state, connection count) carries a number that rises with each change, so that a late write
-can't undo a newer one. A change is pending until its flush was acknowledged; a change that comes between stays pending.
+can't undo a newer one; once acknowledged it is not written again. A change is pending until its flush was
+acknowledged; a change that comes between stays pending.
 """
 
 from __future__ import annotations
@@ -44,6 +45,15 @@ class Question:
     """Was it busy before it answered?"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What a flush has said, by the numbers of what is absolute; 0: nothing."""
+
+    mark: int
+    state_n: int
+    connections_n: int
+
+
 class Activity:
     """What this replica knows of one kernel's activity, across its generations.
 
@@ -62,13 +72,13 @@ class Activity:
         self._acknowledged = 0
         self._last_activity: datetime | None = None
         self._state: str | None = None
-        self._state_n = 0
+        self._state_n = self._info_n = self._written_state_n = 0
         self._heard: datetime | None = None
         self._confirmed = False
         self._kernel_info: dict[str, Any] | None = None
         self.connections = 0
-        self.connections_n = 0
-        self._report_connections = False
+        self.connections_n = self._written_connections_n = 0
+        self._sent: Sent | None = None
 
     @property
     def execution_state(self) -> str | None:
@@ -130,7 +140,9 @@ class Activity:
         """Another process serves the kernel: what the former one was asked is over."""
         self._busy.clear()
         self._state = execution_state
-        self._state_n = 0
+        # As the record has it, of a new generation and of a kernel that has changed hands.
+        self._state_n = self._info_n = self._written_state_n = 0
+        self._sent = None
         self._heard = self._now()
         self._confirmed = False
 
@@ -138,41 +150,53 @@ class Activity:
         """The kernel told `kernel_info`."""
         if kernel_info != self._kernel_info:
             self._kernel_info = kernel_info
+            self._state_n += 1  # it goes by the number of the state
+            self._info_n = self._state_n
             self._changes += 1
 
     def connections_are(self, count: int) -> int:
         """Set how many WebSockets are open here; returns the number of this change."""
         self.connections = count
         self.connections_n += 1
-        self._report_connections = True
         self._changes += 1
         return self.connections_n
 
     def report_anew(self) -> None:
         """This replica has a new id: all that it knows is to be written under it."""
-        self._report_connections = self._report_connections or self.connections > 0
+        self._written_connections_n = 0
+        self._sent = None
         self._changes += 1
 
     def pending(self, generation: int, *, owner: bool) -> tuple[int, ActivityEntry] | None:
         """Return (mark, entry) of what is not yet acknowledged, or None. Only an owner reports the execution state."""
         if self._changes == self._acknowledged:
             return None
-        reports_state = owner and self._state is not None
+        reports_state = owner and self._state is not None and self._state_n > self._written_state_n
+        reports_info = reports_state and self._info_n > self._written_state_n
+        reports_connections = self.connections_n > self._written_connections_n
+        self._sent = Sent(
+            mark=self._changes,
+            state_n=self._state_n if reports_state else 0,
+            connections_n=self.connections_n if reports_connections else 0,
+        )
         return self._changes, ActivityEntry(
             kernel_id=self._kernel_id,
             generation=generation,
             last_activity=self._last_activity or NEVER,
             execution_state=self._state if reports_state else None,
             execution_n=self._state_n,
-            connection_count=self.connections if self._report_connections else None,
+            connection_count=self.connections if reports_connections else None,
             connection_n=self.connections_n,
-            kernel_info=self._kernel_info if owner else None,
+            kernel_info=self._kernel_info if reports_info else None,
             owner=owner,
         )
 
     def acknowledge(self, mark: int) -> None:
         """What was pending at `mark` is in the database."""
         self._acknowledged = max(self._acknowledged, mark)
+        if self._sent is not None and self._sent.mark == mark:
+            self._written_state_n = max(self._written_state_n, self._sent.state_n)
+            self._written_connections_n = max(self._written_connections_n, self._sent.connections_n)
 
     def _set_state(self, execution_state: str) -> None:
         if execution_state == self._state:

@@ -124,9 +124,10 @@ class Collection:
         Raises:
             PersistenceError: A linearizable answer does not fit into one batch of 16 MB: a part is not the whole.
         """
-        options: dict[str, Any] = {} if hint is None else {"hint": hint}
+        options: dict[str, Any] = {"batch_size": _ONE_BATCH}  # the server's own first batch has 101 documents
+        if hint is not None:
+            options["hint"] = hint
         if linearizable:
-            options["batch_size"] = _ONE_BATCH
             return await self._run(
                 "find", lambda: _one_batch(_cursor(self._sure, where, fields, sort, limit, **options))
             )

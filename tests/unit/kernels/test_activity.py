@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from enterprise_gateway.kernels.activity import MAX_OPEN_REQUESTS, Activity
+from persistence.kernels import ActivityEntry
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -106,6 +107,74 @@ def test_what_was_acknowledged_is_not_written_again(activity: Activity) -> None:
     assert found is not None
     activity.acknowledge(found[0])
     assert activity.pending(1, owner=True) is None
+
+
+def flushed(activity: Activity) -> ActivityEntry:
+    """What is written next, and acknowledged."""
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    activity.acknowledge(found[0])
+    return found[1]
+
+
+def test_of_a_kernel_that_goes_on_printing_only_the_activity_is_written_again(activity: Activity) -> None:
+    activity.connections_are(1)
+    activity.learned({"status": "ok"})
+    tell(activity, "busy", "a")
+    first = flushed(activity)
+    assert (first.execution_state, first.kernel_info, first.connection_count) == ("busy", {"status": "ok"}, 1)
+
+    activity.touch()
+    again = flushed(activity)
+    assert (again.execution_state, again.kernel_info, again.connection_count) == (None, None, None)
+
+
+def test_what_a_kernel_says_of_itself_is_not_written_with_each_turn(activity: Activity) -> None:
+    activity.learned({"status": "ok"})
+    tell(activity, "busy", "a")
+    flushed(activity)
+    tell(activity, "idle", "a")
+    turned = flushed(activity)
+    assert (turned.execution_state, turned.kernel_info) == ("idle", None)
+
+
+def test_what_an_idle_kernel_says_of_itself_has_a_number_of_its_own(activity: Activity) -> None:
+    tell(activity, "idle", "a")
+    first = flushed(activity)
+    activity.learned({"status": "ok"})
+    then = flushed(activity)
+    assert then.kernel_info == {"status": "ok"}
+    assert then.execution_n > first.execution_n
+
+
+def test_what_was_not_acknowledged_is_written_again(activity: Activity) -> None:
+    activity.connections_are(1)
+    activity.learned({"status": "ok"})
+    tell(activity, "busy", "a")
+    assert activity.pending(1, owner=True) is not None
+    tell(activity, "idle", "a")
+    again = flushed(activity)
+    assert (again.execution_state, again.kernel_info, again.connection_count) == ("idle", {"status": "ok"}, 1)
+
+
+def test_a_late_acknowledgement_of_another_generation_takes_nothing_for_written(activity: Activity) -> None:
+    tell(activity, "busy", "a")
+    tell(activity, "idle", "a")
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    activity.new_generation(None)
+    activity.acknowledge(found[0])
+    tell(activity, "busy", "b")
+    assert flushed(activity).execution_state == "busy"
+
+
+def test_who_becomes_the_owner_reports_what_it_knew_before(activity: Activity) -> None:
+    tell(activity, "busy", "a")
+    found = activity.pending(1, owner=False)
+    assert found is not None
+    activity.acknowledge(found[0])
+    activity.touch()
+    assert flushed(activity).execution_state == "busy"
 
 
 def test_each_change_of_the_count_has_a_higher_number(activity: Activity) -> None:
