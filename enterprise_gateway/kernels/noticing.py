@@ -6,7 +6,8 @@ fresh sockets, one whose owner is gone is adopted; what was left undone is finis
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from enterprise_gateway.errors import GatewayError
 from enterprise_gateway.kernels.held import HeldKernel
@@ -19,6 +20,9 @@ from enterprise_gateway.kernels.undone import Undone
 from persistence.documents import KernelNotice
 from persistence.errors import StoreUnavailable
 from persistence.phases import Phase, Target
+
+# A replica that comes back may have a thousand kernels to watch, and each waits for the database and the kernel.
+HYDRATED_AT_ONCE = 16
 
 
 class Noticing:
@@ -58,13 +62,13 @@ class Noticing:
         if census is not None:
             await self._sweep.clear(census, notices)
         seen = {notice.kernel_id for notice in notices}
-        for notice in notices:
-            await self._notice(notice)
+        await self._hydrate_all([notice.kernel_id for notice in notices if await self._notice(notice)])
         for kernel_id in asked:
             if kernel_id not in seen:
                 await self._missing(kernel_id)
 
-    async def _notice(self, notice: KernelNotice) -> None:
+    async def _notice(self, notice: KernelNotice) -> bool:
+        """Act on what a record says; True if the kernel is to be hydrated for it."""
         if notice.target == Target.STOPPED.value:
             self._parts.work.stop(notice.kernel_id, notice.generation)
         if notice.live:
@@ -75,9 +79,10 @@ class Noticing:
         elif notice.phase == Phase.RUNNING.value and notice.target == Target.STOPPED.value:
             self._wanted_stopped(notice)
         elif notice.phase == Phase.RUNNING.value:
-            await self._running(held, notice)
+            return self._to_hydrate(held, notice)
         elif held is not None and notice.phase == Phase.RESTARTING.value and held.generation < notice.generation:
             held.pause(notice)
+        return False
 
     def _ended(self, held: HeldKernel | None, notice: KernelNotice) -> None:
         if held is None or held.generation > notice.generation:
@@ -97,18 +102,29 @@ class Noticing:
         except (GatewayError, StoreUnavailable) as error:
             self._parts.log.info("Kernel %s could not be stopped yet: %s", kernel_id, error)
 
-    async def _running(self, held: HeldKernel | None, notice: KernelNotice) -> None:
+    def _to_hydrate(self, held: HeldKernel | None, notice: KernelNotice) -> bool:
         mine = notice.owner == self._parts.membership.replica_id
         if held is not None and held.owned and not mine:
             held.release()
         behind = held is not None and held.generation < notice.generation
         to_watch = mine and (held is None or not held.owned or not held.bound)
-        if behind or to_watch or self._adoptable(notice):
-            await self._hydrate(notice.kernel_id)
+        return behind or to_watch or self._adoptable(notice)
 
     def _adoptable(self, notice: KernelNotice) -> bool:
         orphaned = notice.owner is None or self._parts.membership.gone(notice.owner)
         return orphaned and self._parts.managers.reaches(notice)
+
+    async def _hydrate_all(self, kernel_ids: Sequence[str]) -> None:
+        left = iter(kernel_ids)
+
+        async def hydrate_some() -> None:
+            for kernel_id in left:
+                await self._hydrate(kernel_id)
+
+        some = (hydrate_some() for _ in range(min(HYDRATED_AT_ONCE, len(kernel_ids))))
+        for failure in await asyncio.gather(*some, return_exceptions=True):
+            if failure is not None:
+                raise failure
 
     async def _hydrate(self, kernel_id: str) -> None:
         record = await self._parts.store.kernels.get(kernel_id)
