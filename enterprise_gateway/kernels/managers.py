@@ -15,7 +15,7 @@ from jupyter_client.kernelspec import KernelSpec
 from traitlets import TraitError
 
 from culling.membership import Membership
-from enterprise_gateway.errors import GatewayError, bad_request, no_room, unavailable
+from enterprise_gateway.errors import GatewayError, bad_request, conflict, no_room, unavailable
 from enterprise_gateway.kernels import ending
 from enterprise_gateway.kernels.headroom import Headroom
 from enterprise_gateway.kernels.kernel_manager import (
@@ -238,8 +238,10 @@ class Managers:
         """Interrupt a kernel in the way its kernelspec wants.
 
         Raises:
-            GatewayError: 503, it took no notice of the message.
+            GatewayError: 409, its process is gone, which nobody has told yet; 503, it took no notice of the message.
         """
+        if manager.provisioner is None or await manager.provisioner.poll() is not None:
+            raise conflict("The kernel has just died; there is nothing to interrupt.", "Kernel has died")
         if await manager.interrupt():
             return
         try:

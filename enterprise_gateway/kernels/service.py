@@ -68,7 +68,8 @@ class KernelService:
         """Interrupt what the kernel runs; also while the database is away, where this replica holds the kernel.
 
         Raises:
-            GatewayError: 404 it is gone; 409 it is still starting, which an interrupt would end; 503 out of reach.
+            GatewayError: 404 it is gone; 409 it is still starting, which an interrupt would end, or has just died; 503
+                out of reach.
         """
         held, _ = await self._held(kernel_id)
         if held.manager is None:

@@ -58,3 +58,17 @@ async def test_a_kernel_that_ends_itself_as_exit_does_is_ended(rest: Rest, trio:
         await kernel.begin("exit()")
         await kernel.until_state("dead")
     await ended(trio, kernel_id)
+
+
+async def test_an_interrupt_of_a_kernel_whose_death_nobody_has_told_says_it(rest: Rest, trio: Cluster) -> None:
+    kernel_id = await rest.start(on=0)
+    interrupt = f"/api/kernels/{kernel_id}/interrupt"
+    assert (await rest.request("POST", interrupt, on=1)).status_code == 204
+    (process,) = trio.kernel_processes(kernel_id)
+    trio.replicas[0].signal(signal.SIGSTOP)
+    process.kill()
+    await eventually(lambda: not trio.kernel_processes(kernel_id), "it is dead")
+    answer = await rest.request("POST", interrupt, on=1)
+    assert (answer.status_code, answer.json()["reason"]) == (409, "Kernel has died")
+    trio.replicas[0].signal(signal.SIGCONT)
+    await ended(trio, kernel_id)
