@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import light_kernels
 from tests.cluster.outages import Database
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import Cluster
@@ -23,9 +24,10 @@ MakeCluster = Callable[..., Cluster]
 
 @pytest.fixture(scope="module")
 def trio(mongod_uri: str, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """Three replicas, shared by the tests of a module, with the module's `SETTINGS` if it has any."""
+    """Three replicas with light kernels, shared by the tests of a module, with its `SETTINGS` if it has any."""
     settings: Mapping[str, str] = getattr(request.module, "SETTINGS", {})
-    with Cluster(mongod_uri, settings=settings) as cluster:
+    with Cluster(mongod_uri, settings={**light_kernels.SETTINGS, **settings}) as cluster:
+        light_kernels.install(cluster)
         cluster.start(3)
         yield cluster
 

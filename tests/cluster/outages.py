@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from tests.cluster import light_kernels
 from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Insistent, Rest
 from tests.cluster.waiting import eventually
@@ -97,5 +98,8 @@ async def status_is(rest: Rest, path: str, on: int, status: int) -> bool:
 
 
 def behind_a_proxy(database: Database, **settings: str) -> Cluster:
-    """A cluster whose replicas reach the database through its proxy alone."""
-    return Cluster(database.server.uri, settings={**IMPATIENT, "EG_MONGODB_URI": database.proxy.uri, **settings})
+    """A cluster whose replicas reach the database through its proxy alone, with light kernels."""
+    told = {**light_kernels.SETTINGS, **IMPATIENT, "EG_MONGODB_URI": database.proxy.uri, **settings}
+    cluster = Cluster(database.server.uri, settings=told)
+    light_kernels.install(cluster)
+    return cluster

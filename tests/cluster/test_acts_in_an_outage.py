@@ -17,6 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.cluster.light_kernels import LIGHT
 from tests.cluster.outages import Database, behind_a_proxy, known_away, known_back
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Insistent
@@ -112,7 +113,7 @@ def begin(rest: Insistent, method: str, path: str, **options: Any) -> asyncio.Ta
 async def test_a_start_goes_on(rest: Insistent, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
     trap = database.proxy.swallow_at(LAUNCH[step], fate)
     kernel_id = str(uuid4())
-    body = {"name": "python3", "kernel_id": kernel_id}
+    body = {"name": LIGHT, "kernel_id": kernel_id}
     answer = await through(rest, database, trap, "POST", "/api/kernels", body=body)
     assert answer.status_code == 201, answer.text
     assert await rest.listed() == {kernel_id}
@@ -124,7 +125,7 @@ async def test_a_start_goes_on(rest: Insistent, trio: Cluster, database: Databas
 async def test_a_start_that_does_not_get_through_in_time_leaves_nothing(
     rest: Insistent, trio: Cluster, database: Database, step: str, fate: Fate
 ) -> None:
-    body = {"name": "python3", "env": {"KERNEL_LAUNCH_TIMEOUT": "5"}}  # it gets to that step before
+    body = {"name": LIGHT, "env": {"KERNEL_LAUNCH_TIMEOUT": "5"}}  # it gets to that step before
     trap = database.proxy.swallow_at(LAUNCH[step], fate)
     answer = await begin(rest, "POST", "/api/kernels", body=body)
     assert trap.given_up.is_set()
@@ -151,9 +152,9 @@ async def test_what_does_not_get_through_in_time_is_finished_when_it_is_back(
     rest: Insistent, trio: Cluster, database: Database, act: str, wanted: Wanted, fate: Fate
 ) -> None:
     timeout = {"KERNEL_LAUNCH_TIMEOUT": "8"}
-    kernel_id = str(uuid4()) if act == "start" else await rest.start(on=0, env=timeout)
+    kernel_id = str(uuid4()) if act == "start" else await rest.start(on=0, name=LIGHT, env=timeout)
     requests = {
-        "start": ("POST", "/api/kernels", {"name": "python3", "kernel_id": kernel_id, "env": timeout}),
+        "start": ("POST", "/api/kernels", {"name": LIGHT, "kernel_id": kernel_id, "env": timeout}),
         "restart": ("POST", f"/api/kernels/{kernel_id}/restart", {}),
         "stop": ("DELETE", f"/api/kernels/{kernel_id}", None),
     }
@@ -184,7 +185,7 @@ def live(trio: Cluster) -> list[str]:
 
 @grid(SESSION)
 async def test_a_session_is_opened(rest: Insistent, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
-    notebook = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    notebook = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": LIGHT}}
     trap = database.proxy.swallow_at(SESSION[step], fate)
     answer = await through(rest, database, trap, "POST", "/api/sessions", body=notebook)
     assert answer.status_code == 201, answer.text
@@ -194,7 +195,7 @@ async def test_a_session_is_opened(rest: Insistent, trio: Cluster, database: Dat
 
 @grid(RESTART)
 async def test_a_restart_goes_on(rest: Insistent, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     await rest.run(kernel_id, "x = 1")
     trap = database.proxy.swallow_at(RESTART[step], fate)
     answer = await through(rest, database, trap, "POST", f"/api/kernels/{kernel_id}/restart")
@@ -206,7 +207,7 @@ async def test_a_restart_goes_on(rest: Insistent, trio: Cluster, database: Datab
 
 @grid(STOP)
 async def test_a_shutdown_goes_on(rest: Insistent, trio: Cluster, database: Database, step: str, fate: Fate) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     trap = database.proxy.swallow_at(STOP[step], fate)
     answer = await through(rest, database, trap, "DELETE", f"/api/kernels/{kernel_id}")
     assert answer.status_code == 204, answer.text
@@ -218,7 +219,7 @@ async def test_a_shutdown_goes_on(rest: Insistent, trio: Cluster, database: Data
 async def test_a_start_that_is_repeated_by_its_key_makes_one_kernel(
     rest: Insistent, trio: Cluster, database: Database, step: str, fate: Fate
 ) -> None:
-    options = {"body": {"name": "python3"}, "headers": {KEY: uuid4().hex}}
+    options = {"body": {"name": LIGHT}, "headers": {KEY: uuid4().hex}}
     trap = database.proxy.swallow_at(LAUNCH[step], fate)
     first = begin(rest, "POST", "/api/kernels", **options)
     await eventually(trap.given_up.is_set, "the step has no answer")
@@ -237,7 +238,7 @@ async def test_a_start_that_is_repeated_by_its_key_makes_one_kernel(
 async def test_what_was_started_for_a_client_that_has_gone_is_stopped_at_whatever_step_he_went(
     rest: Insistent, trio: Cluster, database: Database, step: str, fate: Fate
 ) -> None:
-    notebook = {"path": "gone.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    notebook = {"path": "gone.ipynb", "type": "notebook", "kernel": {"name": LIGHT}}
     trap = database.proxy.swallow_at({**LAUNCH, **SESSION}[step], fate)
     opening = begin(rest, "POST", "/api/sessions", body=notebook)
     await eventually(trap.given_up.is_set, "the step has no answer")

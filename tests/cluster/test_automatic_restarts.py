@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from enterprise_gateway.provisioners.process import KernelProcess, read_start_ticks
+from tests.cluster import light_kernels
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_processes import KernelProcess as KernelSeen
 from tests.cluster.kernel_socket import KernelSocket, Message
+from tests.cluster.light_kernels import LIGHT
 from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.test_races import is_gone, is_whole
@@ -86,7 +88,7 @@ async def test_clients_are_told_why_and_their_open_requests_are_aborted(rest: Re
 
 
 async def test_what_is_sent_during_the_restart_waits_for_the_new_kernel(rest: Rest, trio: Cluster) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     async with await rest.open(kernel_id, on=1) as kernel:
         await kernel.execute("x = 1")
         await kill(trio, kernel_id)
@@ -136,7 +138,7 @@ async def test_meanwhile_every_replica_says_that_it_is_restarted_by_itself(rest:
 async def test_a_kernel_killed_again_and_again_is_dead_after_five_restarts_with_its_reason(
     rest: Rest, trio: Cluster
 ) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     async with await rest.open(kernel_id, on=1) as kernel:
         for generation in range(1, MOST_RESTARTS + 2):
             await kill(trio, kernel_id, generation)
@@ -150,7 +152,7 @@ async def test_a_kernel_killed_again_and_again_is_dead_after_five_restarts_with_
 
 
 async def test_a_restart_that_is_asked_for_starts_the_count_anew(rest: Rest, trio: Cluster) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     await kill(trio, kernel_id)
     await process_of(trio, kernel_id, 2)
     assert trio.document(kernel_id)["restarts"] == 1
@@ -183,7 +185,7 @@ async def test_a_kernel_whose_restart_fails_is_dead_with_that_reason(rest: Rest,
 
 
 async def test_what_another_replica_restarts_its_owner_does_not(rest: Rest, trio: Cluster) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     for _ in range(5):
         await rest.post(f"/api/kernels/{kernel_id}/restart", on=1, expect=200)
         await rest.post(f"/api/kernels/{kernel_id}/restart", on=0, expect=200)
@@ -194,7 +196,7 @@ async def test_what_another_replica_restarts_its_owner_does_not(rest: Rest, trio
 
 async def test_what_another_replica_deletes_its_owner_does_not_restart(rest: Rest, trio: Cluster) -> None:
     for _ in range(3):
-        kernel_ids = await asyncio.gather(*(rest.start(on=0) for _ in range(3)))
+        kernel_ids = await asyncio.gather(*(rest.start(on=0, name=LIGHT) for _ in range(3)))
         await asyncio.gather(*(rest.delete(f"/api/kernels/{kernel_id}", on=1) for kernel_id in kernel_ids))
         for kernel_id in kernel_ids:
             await is_gone(rest, trio, kernel_id)
@@ -203,7 +205,7 @@ async def test_what_another_replica_deletes_its_owner_does_not_restart(rest: Res
 
 @pytest.mark.parametrize("_round", ROUNDS)
 async def test_a_delete_elsewhere_wins_over_a_death_at_the_same_time(rest: Rest, trio: Cluster, _round: int) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     await kill(trio, kernel_id)
     await rest.delete(f"/api/kernels/{kernel_id}", on=1)
     await is_gone(rest, trio, kernel_id)
@@ -213,14 +215,14 @@ async def test_a_delete_elsewhere_wins_over_a_death_at_the_same_time(rest: Rest,
 async def test_a_restart_elsewhere_and_a_death_at_the_same_time_leave_one_kernel(
     rest: Rest, trio: Cluster, _round: int
 ) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     await kill(trio, kernel_id)
     await rest.post(f"/api/kernels/{kernel_id}/restart", on=1, expect=200)
     await is_whole(rest, trio, kernel_id)
 
 
 async def test_while_its_owner_has_not_seen_a_death_others_say_503_and_try_again(rest: Rest, trio: Cluster) -> None:
-    kernel_id = await rest.start(on=0)
+    kernel_id = await rest.start(on=0, name=LIGHT)
     pid = (await process_of(trio, kernel_id)).pid
     process = KernelProcess.find(pid, read_start_ticks(pid) or 0)
     assert process is not None
@@ -254,10 +256,11 @@ async def test_a_kernel_that_dies_without_an_owner_is_restarted_by_the_next_one(
 async def test_a_death_while_the_database_is_away_is_followed_by_one_restart_when_it_is_back(
     replica_set: ReplicaSet,
 ) -> None:
-    with Cluster(replica_set.uri, settings=IMPATIENT) as cluster:
+    with Cluster(replica_set.uri, settings={**light_kernels.SETTINGS, **IMPATIENT}) as cluster:
+        light_kernels.install(cluster)
         cluster.start(2)
         async with Rest(cluster.urls, cluster.token) as rest:
-            kernel_id = await rest.start(on=0)
+            kernel_id = await rest.start(on=0, name=LIGHT)
             process = await process_of(cluster, kernel_id)
             replica_set.pause()
             os.kill(process.pid, signal.SIGKILL)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import light_kernels
 from tests.cluster.replicas import IMPATIENT, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.traffic import Traffic
@@ -22,7 +23,8 @@ def three(mongod_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def trio(three: ThreeMembers) -> Iterator[Cluster]:
-    with Cluster(three.uri, settings=IMPATIENT) as cluster:
+    with Cluster(three.uri, settings={**light_kernels.SETTINGS, **IMPATIENT}) as cluster:
+        light_kernels.install(cluster)
         cluster.start(2)
         yield cluster
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.cluster.light_kernels import LIGHT
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
@@ -30,7 +31,7 @@ async def is_gone(rest: Rest, trio: Cluster, kernel_id: str) -> None:
 
 @pytest.mark.parametrize("_round", ROUNDS)
 async def test_two_replicas_that_restart_one_kernel_leave_one_kernel(rest: Rest, trio: Cluster, _round: int) -> None:
-    kernel_id = await rest.start()
+    kernel_id = await rest.start(name=LIGHT)
     answers = await asyncio.gather(
         *(rest.request("POST", f"/api/kernels/{kernel_id}/restart", on=on, body={}) for on in (0, 1))
     )
@@ -40,7 +41,7 @@ async def test_two_replicas_that_restart_one_kernel_leave_one_kernel(rest: Rest,
 
 @pytest.mark.parametrize("_round", ROUNDS)
 async def test_two_replicas_that_delete_one_kernel_leave_none(rest: Rest, trio: Cluster, _round: int) -> None:
-    kernel_id = await rest.start()
+    kernel_id = await rest.start(name=LIGHT)
     answers = await asyncio.gather(*(rest.request("DELETE", f"/api/kernels/{kernel_id}", on=on) for on in (0, 1)))
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses[0] == 204
@@ -50,7 +51,7 @@ async def test_two_replicas_that_delete_one_kernel_leave_none(rest: Rest, trio: 
 
 @pytest.mark.parametrize("_round", ROUNDS)
 async def test_a_delete_wins_over_a_restart_at_the_same_time(rest: Rest, trio: Cluster, _round: int) -> None:
-    kernel_id = await rest.start()
+    kernel_id = await rest.start(name=LIGHT)
     restarted, deleted = await asyncio.gather(
         rest.request("POST", f"/api/kernels/{kernel_id}/restart", on=0, body={}),
         rest.request("DELETE", f"/api/kernels/{kernel_id}", on=1),
@@ -64,7 +65,7 @@ async def test_a_delete_wins_over_a_restart_at_the_same_time(rest: Rest, trio: C
 async def test_two_replicas_that_open_one_session_get_one_session_and_one_kernel(
     rest: Rest, trio: Cluster, _round: int
 ) -> None:
-    body = {"path": "shared.ipynb", "name": "shared.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    body = {"path": "shared.ipynb", "name": "shared.ipynb", "type": "notebook", "kernel": {"name": LIGHT}}
     answers = await asyncio.gather(*(rest.post("/api/sessions", body, on=on) for on in (0, 1)))
     sessions = {answer.json()["id"]: answer.json()["kernel"]["id"] for answer in answers}
     assert len(sessions) == 1
@@ -78,9 +79,9 @@ async def test_two_replicas_that_open_one_session_get_one_session_and_one_kernel
 async def test_two_replicas_that_give_one_session_another_kernel_leave_one_kernel(
     rest: Rest, trio: Cluster, _round: int
 ) -> None:
-    opened = await rest.post("/api/sessions", {"path": "p.ipynb", "type": "notebook", "kernel": {"name": "python3"}})
+    opened = await rest.post("/api/sessions", {"path": "p.ipynb", "type": "notebook", "kernel": {"name": LIGHT}})
     session = f"/api/sessions/{opened.json()['id']}"
-    body = {"kernel": {"name": "python3"}}
+    body = {"kernel": {"name": LIGHT}}
     answers = await asyncio.gather(*(rest.request("PATCH", session, on=on, body=body) for on in (0, 1)))
     assert {answer.status_code for answer in answers} == {200}
     (kernel_id,) = {answer.json()["kernel"]["id"] for answer in answers}
@@ -92,10 +93,10 @@ async def test_two_replicas_that_give_one_session_another_kernel_leave_one_kerne
 async def test_a_session_that_is_deleted_while_it_gets_another_kernel_leaves_none(
     rest: Rest, trio: Cluster, _round: int
 ) -> None:
-    opened = await rest.post("/api/sessions", {"path": "p.ipynb", "type": "notebook", "kernel": {"name": "python3"}})
+    opened = await rest.post("/api/sessions", {"path": "p.ipynb", "type": "notebook", "kernel": {"name": LIGHT}})
     session = f"/api/sessions/{opened.json()['id']}"
     changed, deleted = await asyncio.gather(
-        rest.request("PATCH", session, on=0, body={"kernel": {"name": "python3"}}),
+        rest.request("PATCH", session, on=0, body={"kernel": {"name": LIGHT}}),
         rest.request("DELETE", session, on=1),
     )
     assert deleted.status_code == 204, deleted.text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.cluster.light_kernels import LIGHT
 from tests.cluster.replicas import PLANTED, Cluster
 from tests.cluster.rest import Rest
 
@@ -30,7 +31,7 @@ async def test_among_thirty_concurrent_starts_each_kernel_sees_its_own_request_a
     rest: Rest, trio: Cluster
 ) -> None:
     envs = [sentinel_env(("ada", "grace")[number % 2], number) for number in range(STARTS)]
-    kernels = await asyncio.gather(*(rest.start(env=env) for env in envs))
+    kernels = await asyncio.gather(*(rest.start(name=LIGHT, env=env) for env in envs))
     seen = {process.kernel_id: process.environment for process in trio.kernel_processes()}
     assert set(seen) == set(kernels)
     for kernel_id, env in zip(kernels, envs, strict=True):

@@ -26,7 +26,6 @@ NOT_IN_THE_SET = "is not in the set of users authorized to start kernel"
 @pytest.fixture(scope="module", autouse=True)
 def kernelspecs(trio: Cluster) -> None:
     """One that says nothing of users, one that lists who may, one that lists who may not."""
-    light_kernels.install(trio)
     for name, users in ((FOR_GRACE, {"authorized_users": "grace"}), (NOT_FOR_GRACE, {"unauthorized_users": ["grace"]})):
         metadata = {"kernel_provisioner": {"provisioner_name": "local-provisioner", "config": users}}
         light_kernels.install_light(trio, name, metadata=metadata)

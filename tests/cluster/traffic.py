@@ -16,6 +16,7 @@ from tornado.httpclient import HTTPError
 
 from persistence import clock
 from tests.cluster.kernel_socket import KernelSocket
+from tests.cluster.light_kernels import LIGHT
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
@@ -79,7 +80,7 @@ class Traffic:
             self.rounds += 1
 
     async def _start(self) -> str:
-        options = {"body": {"name": "python3"}, "headers": {KEY: uuid4().hex}}
+        options = {"body": {"name": LIGHT}, "headers": {KEY: uuid4().hex}}
         answer = await self._insist("POST", "/api/kernels", **options)
         assert answer.status_code == 201, answer.text
         kernel_id: str = answer.json()["id"]
