@@ -119,7 +119,7 @@ def crowd(database: str, *, elsewhere: int = 0) -> Iterator[Crowd]:
     """
     raise_file_limit()
     settings = {**defaults(), **light_kernels.SETTINGS}
-    with Cluster(database, settings=settings) as cluster, light_kernels.hosted(cluster):
+    with Cluster(database, settings=settings, forked=False) as cluster, light_kernels.hosted(cluster):
         made = Crowd(cluster)
         try:
             with kernels_elsewhere(cluster, database, elsewhere) if elsewhere else nullcontext():

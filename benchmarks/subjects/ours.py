@@ -41,7 +41,7 @@ class Ours:
         with (
             tempfile.TemporaryDirectory(prefix="bench-") as folder,
             ReplicaSet(mongod, Path(folder)) as server,
-            Cluster(server.uri, settings=defaults()) as cluster,
+            Cluster(server.uri, settings=defaults(), forked=False) as cluster,
             self._replica(cluster, server.uri) as gateway,
         ):
             yield gateway

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Protocol, Self
 
 from tests.cluster.waiting import PATIENCE_SECONDS, eventually_now
 
@@ -52,6 +53,24 @@ def _free(port: int) -> bool:
     return True
 
 
+class Process(Protocol):
+    """What is used of a `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the exit code; raises `subprocess.TimeoutExpired`."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal, if it runs."""
+
+    def kill(self) -> None:
+        """SIGKILL, if it runs."""
+
+
 class ServerProcess:
     """One server: its process, its URL, its log.
 
@@ -70,20 +89,23 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = folder / f"{name}.log"
         self._told_to_stop = False
+        self._process = self._started(command, dict(env))
+
+    def _started(self, command: Sequence[str], env: dict[str, str]) -> Process:
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
-                env=dict(env),
-                cwd=folder,
+                env=env,
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
-    def anew(self) -> ServerProcess:
+    def anew(self) -> Self:
         """Start the same once more; its log goes on."""
-        return ServerProcess(*self._made_with)
+        return type(self)(*self._made_with)
 
     @property
     def pid(self) -> int:
@@ -111,7 +133,8 @@ class ServerProcess:
             raise AssertionError(f"{late}\n{self.log[-4000:]}") from None
 
     def _answers(self, path: str) -> bool:
-        assert self.running, f"{self.name} ended with {self._process.returncode}"
+        code = self._process.poll()
+        assert code is None, f"{self.name} ended with {code}"
         # Not by httpx: a client that is made for each look costs more than the look.
         connection = HTTPConnection(self.url.removeprefix("http://"), timeout=5)
         try:

@@ -25,7 +25,8 @@ from bson.raw_bson import RawBSONDocument
 from cryptography.fernet import Fernet
 
 from tests.cluster.kernel_processes import KernelProcess, kernel_processes, processes_naming
-from tests.cluster.processes import ServerProcess, free_port
+from tests.cluster.preloaded import preloaded
+from tests.cluster.processes import Process, ServerProcess, free_port
 
 ROOT = Path(__file__).parents[2]
 BEAT_SECONDS = 0.4
@@ -49,6 +50,13 @@ PLANTED = "GATEWAY_ONLY_SECRET"
 """A variable of each replica's own environment that no kernel, log, answer or document may show."""
 
 
+class PreloadedProcess(ServerProcess):
+    """A replica that is forked."""
+
+    def _started(self, command: Sequence[str], env: dict[str, str]) -> Process:
+        return preloaded().start(env, self.folder, self.log_path)
+
+
 class Cluster:
     """Replicas on one database, one host and one user; with a token unless it is told otherwise.
 
@@ -57,6 +65,7 @@ class Cluster:
         settings: `EG_*` variables of every replica, over the defaults of the tests (`PATIENT`).
         token: What clients show; "" runs without one.
         timings: Of beats, leases and operations, where `settings` has none.
+        forked: Fork the replicas, instead of running the command, where there is a server and no prefix.
 
     Attributes:
         replicas: Those that were started, in order; some may have been stopped.
@@ -70,6 +79,7 @@ class Cluster:
         settings: Mapping[str, str] | None = None,
         token: str | None = None,
         timings: Mapping[str, str] = PATIENT,
+        forked: bool = True,
     ) -> None:
         # Unix sockets have short names: not below pytest's own directories.
         self.folder = Path(tempfile.mkdtemp(prefix="eg-"))
@@ -81,6 +91,7 @@ class Cluster:
         self.database = f"cluster_{uuid4().hex}"
         self.replicas: list[ServerProcess] = []
         self._mongod_uri = mongod_uri
+        self._forked = forked and mongod_uri is not None
         self._settings = {**timings, **(settings or {})}
 
     def __enter__(self) -> Self:
@@ -120,7 +131,8 @@ class Cluster:
         told = {**self._settings, **(settings or {}), "EG_PORT": str(port), "EG_PORT_RETRIES": "0"}
         env = {**self._environment(), **told}
         name = f"replica-{len(self.replicas)}"
-        replica = ServerProcess(name, [*prefix, sys.executable, "-m", "enterprise_gateway"], env, port, self.folder)
+        kind = PreloadedProcess if self._forked and not prefix else ServerProcess
+        replica = kind(name, [*prefix, sys.executable, "-m", "enterprise_gateway"], env, port, self.folder)
         self.replicas.append(replica)
         return replica
 

@@ -50,8 +50,8 @@ def pair(make_cluster: MakeCluster, wall_clock: Path) -> Cluster:
     """Their kernels' environments are not theirs, so the kernels' clocks are right."""
     cluster = make_cluster(**light_kernels.SETTINGS, **CULLING, **IMPATIENT)
     light_kernels.install(cluster)
-    shifts = ({"LD_PRELOAD": str(wall_clock), "WALL_CLOCK_SHIFT": str(hours * 3600)} for hours in HOURS)
-    for replica in [cluster.launch(shift) for shift in shifts]:
+    shifts = (("env", f"LD_PRELOAD={wall_clock}", f"WALL_CLOCK_SHIFT={hours * 3600}") for hours in HOURS)
+    for replica in [cluster.launch(prefix=shift) for shift in shifts]:
         replica.wait_until_ready("/readyz")
     return cluster
 
