@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from logging import Logger, LoggerAdapter
 from typing import Any
 
@@ -17,7 +18,8 @@ from persistence.documents import EventKind, EventRecord, KernelRecord, Step
 from persistence.errors import PersistenceError, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 
-MOST_WAITING = 1000
+MOST_WAITING = 10_000
+TOLD_AT_ONCE = 500
 RETRY_SECONDS = 1.0
 
 _KINDS = {
@@ -77,15 +79,16 @@ class Chronicle:
             StoreUnavailable: The rest waits.
         """
         while self._waiting:
-            event = self._waiting[0]
+            events = list(islice(self._waiting, TOLD_AT_ONCE))
             try:
-                await self._store.events.tell(event)
+                await self._store.events.tell(events)
             except StoreUnavailable:
                 raise
             except PersistenceError as error:
-                self._log.warning("The event %s can't be told: %s", event.event_id, error)
-            if self._waiting and self._waiting[0] is event:
-                self._waiting.popleft()
+                self._log.warning("Of the events from %s on some can't be told: %s", events[0].event_id, error)
+            for event in events:
+                if self._waiting and self._waiting[0] is event:  # else it had to make room meanwhile
+                    self._waiting.popleft()
         self._some.clear()
 
     def _event(self, kind: EventKind, record: KernelRecord) -> EventRecord:

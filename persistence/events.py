@@ -6,9 +6,10 @@ everything is told. A replica that is killed right after a deed has not told it;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from persistence.documents import Document, EventRecord
 from persistence.driver import Database
-from persistence.errors import DuplicateKey
 
 __all__ = ["COLLECTION", "EventStore"]
 
@@ -27,13 +28,9 @@ class EventStore:
     def __init__(self, database: Database) -> None:
         self._events = database.collection(COLLECTION)
 
-    async def tell(self, event: EventRecord) -> bool:
-        """Write an event; False where it is told already."""
-        try:
-            await self._events.insert(event.to_document())
-        except DuplicateKey:
-            return False
-        return True
+    async def tell(self, events: Sequence[EventRecord]) -> None:
+        """Write events, in one round trip; what is told already stays as it is."""
+        await self._events.insert_new([event.to_document() for event in events])
 
     async def newest(self, kernel_id: str | None = None, *, limit: int = 100) -> list[EventRecord]:
         """List events of all kernels and replicas, or of one kernel, newest first, at most so many (and 1,000)."""

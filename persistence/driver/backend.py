@@ -28,8 +28,8 @@ class ChangeStream(Protocol):
 class Backend(Protocol):
     """A client of one server or replica set.
 
-    A *raw* collection has PyMongo's methods: insert_one, find_one, find, find_one_and_update, update_many, delete_many
-    and create_index, each awaited (find's cursor is). Motor and PyMongo agree on those, so they need no adapter.
+    A *raw* collection has PyMongo's methods: insert_one, insert_many, find_one, find, find_one_and_update, update_many,
+    delete_many and create_index, each awaited (find's cursor is). Motor and PyMongo agree on those.
     """
 
     is_mock: bool

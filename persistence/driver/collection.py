@@ -12,7 +12,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
 from persistence.driver.backend import Backend, Document, Update, Where
-from persistence.errors import PersistenceError
+from persistence.errors import DuplicateKey, PersistenceError
 
 T = TypeVar("T")
 
@@ -78,6 +78,12 @@ class Collection:
             DuplicateKey: A unique index refused it. After a lost answer that may be this very document.
         """
         await self._run("insert", lambda: self._raw.insert_one(dict(document)))
+
+    async def insert_new(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Insert, in one round trip and in any order, those documents whose `_id` is not there yet."""
+        inserted = [dict(document) for document in documents]
+        with suppress(DuplicateKey):  # all others are inserted
+            await self._run("insert new", lambda: self._raw.insert_many(inserted, ordered=False))
 
     async def find_one(
         self,

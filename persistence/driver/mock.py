@@ -21,7 +21,9 @@ WARNING = (
 )
 
 _servers: dict[str, Any] = {}
-_METHODS = frozenset({"insert_one", "find_one", "find_one_and_update", "update_one", "update_many", "delete_many"})
+_METHODS = frozenset(
+    {"insert_one", "insert_many", "find_one", "find_one_and_update", "update_one", "update_many", "delete_many"}
+)
 _INDEX_OPTIONS = frozenset({"key", "unique", "partialFilterExpression", "expireAfterSeconds"})
 
 

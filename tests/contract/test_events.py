@@ -30,21 +30,22 @@ def events(database: Database) -> EventStore:
 
 
 async def test_what_was_told_is_read_as_it_was_told(events: EventStore) -> None:
-    assert await events.tell(CULLED)
+    await events.tell([CULLED])
     assert await events.newest() == [CULLED]
 
 
 async def test_what_is_told_again_is_there_once_and_as_it_was_first(events: EventStore) -> None:
-    await events.tell(CULLED)
-    assert not await events.tell(replace(CULLED, replica="r2"))
-    assert await events.newest() == [CULLED]
+    later = replace(CULLED, event_id="later", at=NOW + timedelta(seconds=1))
+    await events.tell([CULLED])
+    await events.tell([replace(CULLED, replica="r2"), later])
+    assert await events.newest() == [later, CULLED]
 
 
 async def test_what_a_newer_replica_keeps_in_an_event_survives(database: Database, events: EventStore) -> None:
     newer = replace(CULLED, schema=99)
     raw = database.collection("events")
     await raw.insert({**newer.to_document(), "novelty": 1})
-    assert not await events.tell(CULLED)
+    await events.tell([CULLED])
     assert await events.newest() == [newer]
     assert await raw.find_one({}) == {**newer.to_document(), "novelty": 1}
 
@@ -57,12 +58,10 @@ async def test_an_event_of_a_version_that_wrote_no_schema_is_read(database: Data
 
 
 async def test_the_newest_come_first_and_at_most_as_many_as_wanted(events: EventStore) -> None:
-    for n in range(5):
-        await events.tell(replace(CULLED, event_id=f"e{n}", at=NOW + timedelta(seconds=n)))
+    await events.tell([replace(CULLED, event_id=f"e{n}", at=NOW + timedelta(seconds=n)) for n in range(5)])
     assert [event.event_id for event in await events.newest(limit=2)] == ["e4", "e3"]
 
 
 async def test_those_of_one_kernel_are_found(events: EventStore) -> None:
-    await events.tell(CULLED)
-    await events.tell(replace(CULLED, event_id="other", kernel_id="k2"))
+    await events.tell([CULLED, replace(CULLED, event_id="other", kernel_id="k2")])
     assert [event.event_id for event in await events.newest("k2")] == ["other"]

@@ -17,7 +17,7 @@ from persistence import clock
 from persistence.driver.mock import MockBackend
 
 CLAIM = "find_one_and_update"
-WRITES = frozenset({"insert_one", CLAIM, "update_one", "update_many", "delete_many"})
+WRITES = frozenset({"insert_one", "insert_many", CLAIM, "update_one", "update_many", "delete_many"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
-from culling.chronicle import Chronicle
+from culling.chronicle import MOST_WAITING, TOLD_AT_ONCE, Chronicle
 from persistence import steps
 from persistence.documents import Act, EventRecord
 from persistence.errors import StoreUnavailable
@@ -73,6 +74,41 @@ async def test_what_others_hand_in_is_told_too(store: KernelSessionManager, chro
     chronicle.add(event)
     await chronicle.tell()
     assert await kinds(store) == {"culled"}
+
+
+async def test_many_are_told_in_few_writes_and_none_twice(store: KernelSessionManager, chronicle: Chronicle) -> None:
+    writes = AsyncMock(wraps=store.events.tell)
+    count = 2 * TOLD_AT_ONCE + 1
+    at = store.clock.latest_now()
+    with patch.object(store.events, "tell", writes):
+        for n in range(count):
+            chronicle.add(EventRecord(event_id=f"e{n}", kind="culled", at=at, replica="me", kernel_id="k1"))
+        await chronicle.tell()
+    told = [event.event_id for call in writes.await_args_list for event in call.args[0]]
+    assert told == [f"e{n}" for n in range(count)]
+    assert writes.await_count == 3
+
+
+async def test_what_had_to_make_room_meanwhile_takes_no_other_along(
+    store: KernelSessionManager, chronicle: Chronicle
+) -> None:
+    at = store.clock.latest_now()
+
+    def event(name: str) -> EventRecord:
+        return EventRecord(event_id=name, kind="culled", at=at, replica="me", kernel_id="k1")
+
+    async def overrun(_: object) -> None:
+        writes.side_effect = None
+        for n in range(MOST_WAITING - 1):
+            chronicle.add(event(f"later-{n}"))
+
+    writes = AsyncMock(side_effect=overrun)
+    with patch.object(store.events, "tell", writes):
+        for name in ("first", "second", "third"):
+            chronicle.add(event(name))
+        await chronicle.tell()
+    told = [event.event_id for call in writes.await_args_list for event in call.args[0]]
+    assert told == ["first", "second", "third", *(f"later-{n}" for n in range(MOST_WAITING - 1))]
 
 
 async def test_what_can_not_be_told_waits_for_the_database(store: KernelSessionManager, chronicle: Chronicle) -> None:
