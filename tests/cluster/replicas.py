@@ -65,7 +65,8 @@ class Cluster:
         settings: `EG_*` variables of every replica, over the defaults of the tests (`PATIENT`).
         token: What clients show; "" runs without one.
         timings: Of beats, leases and operations, where `settings` has none.
-        forked: Fork the replicas, instead of running the command, where there is a server and no prefix.
+        forked: Fork the replicas, instead of running the command, where there is a server, no prefix, and no variable
+            but settings.
 
     Attributes:
         replicas: Those that were started, in order; some may have been stopped.
@@ -131,7 +132,9 @@ class Cluster:
         told = {**self._settings, **(settings or {}), "EG_PORT": str(port), "EG_PORT_RETRIES": "0"}
         env = {**self._environment(), **told}
         name = f"replica-{len(self.replicas)}"
-        kind = PreloadedProcess if self._forked and not prefix else ServerProcess
+        # Other variables may be Python's or the linker's, which are read before anything else.
+        forked = self._forked and not prefix and all(name.startswith("EG_") for name in told)
+        kind = PreloadedProcess if forked else ServerProcess
         replica = kind(name, [*prefix, sys.executable, "-m", "enterprise_gateway"], env, port, self.folder)
         self.replicas.append(replica)
         return replica
