@@ -18,6 +18,7 @@ from enterprise_gateway.kernels.ownership import Ownership
 from enterprise_gateway.kernels.parts import KernelParts
 from enterprise_gateway.kernels.service import KernelService
 from enterprise_gateway.lifecycle import Background
+from enterprise_gateway.memory import give_back_for_ever
 from persistence import clock
 from persistence.errors import PersistenceError, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
@@ -92,6 +93,7 @@ class Replica:
         self.background.forever("hints", self._hints)
         self.background.forever("kernel logs", self._trim_logs)
         self.background.forever("silent kernels", self._ask_silent)
+        self.background.forever("memory", lambda: give_back_for_ever(lambda: len(self.parts.held)))
         self.background.forever("events", self.chronicle.tell_for_ever)
         self.background.forever("lead", self.leader.lead_for_ever)
 

@@ -9,6 +9,7 @@ from benchmarks.figures.figure import Figure, Line, Values
 from benchmarks.process import Holdings, holdings, spent
 from benchmarks.subjects.crowd import Crowd, crowd
 from benchmarks.subjects.subject import Gateway, Running, warm_kernel
+from enterprise_gateway.memory import LOOK_SECONDS
 
 KERNELS = 1_000
 ELSEWHERE = 10_000
@@ -67,6 +68,7 @@ def _ended(many: Crowd, before: Holdings) -> Values:
     pid = many.gateway.pid
     many.disconnect()
     end = spent(pid, many.end)
+    time.sleep(2 * LOOK_SECONDS)  # until memory was given back
     after = holdings(pid)
     return {
         "end": end.seconds,

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from benchmarks.process import private_mib
+from enterprise_gateway import memory
+from enterprise_gateway.memory import FEWER_KERNELS, give_back, give_back_for_ever
+from persistence import clock
+
+BLOCKS, BLOCK_BYTES = 20_000, 4_000
+
+
+def held_mib() -> float:
+    with open(f"/proc/{os.getpid()}/smaps_rollup") as smaps:
+        return private_mib(smaps.read())
+
+
+def test_what_was_freed_below_what_is_in_use_goes_back() -> None:
+    blocks = [bytearray(BLOCK_BYTES) for _ in range(BLOCKS)]
+    last = bytearray(BLOCK_BYTES)  # behind all the others
+    before = held_mib()
+    blocks.clear()
+
+    assert give_back()
+    assert before - held_mib() > BLOCKS * BLOCK_BYTES / 2**20 / 2
+    assert len(last) == BLOCK_BYTES
+
+
+async def test_it_goes_back_each_time_that_some_kernels_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = [0, 20, 20 - FEWER_KERNELS + 1, 20 - FEWER_KERNELS, 5, 12, 2]
+    given_at: list[int] = []
+    seen: list[int] = []
+
+    def kernels() -> int:
+        if not counts:
+            raise asyncio.CancelledError
+        seen.append(counts.pop(0))
+        return seen[-1]
+
+    async def at_once(_: float) -> None:
+        """No time passes."""
+
+    monkeypatch.setattr(clock, "sleep", at_once)
+    monkeypatch.setattr(memory, "give_back", lambda: given_at.append(seen[-1]))
+    with pytest.raises(asyncio.CancelledError):
+        await give_back_for_ever(kernels)
+    assert given_at == [20 - FEWER_KERNELS, 2]
