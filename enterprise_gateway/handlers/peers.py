@@ -6,7 +6,7 @@ from enterprise_gateway.handlers.base import KNOWN_METHODS, GuardedHandler
 from enterprise_gateway.handlers.kernels import known_form
 from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.handlers.services import Handovers
-from enterprise_gateway.peers.asking import ADMISSION_PATH, HANDOVER_PATH, SCHEME
+from enterprise_gateway.peers.asking import ADMISSION_PATH, HANDOVER_PATH, SCHEME, SUCCESSION_PATH
 from enterprise_gateway.peers.giving import refused
 from persistence import faults
 
@@ -68,7 +68,21 @@ class AdmissionHandler(PeerHandler):
         self.answer(await handovers.admit(known_form(kernel_id), sealed))
 
 
+class SuccessionHandler(PeerHandler):
+    """Hears that a client's session has gone on at another replica."""
+
+    async def post(self, kernel_id: str) -> None:
+        """Make no DEALERs for the connection that is here.
+
+        Raises:
+            GatewayError: 403.
+        """
+        handovers, sealed = self.asked()
+        self.answer(await handovers.supersede(known_form(kernel_id), sealed))
+
+
 PEER_ROUTES = (
     Route(path=HANDOVER_PATH, handler=HandoverHandler),
     Route(path=ADMISSION_PATH, handler=AdmissionHandler),
+    Route(path=SUCCESSION_PATH, handler=SuccessionHandler),
 )

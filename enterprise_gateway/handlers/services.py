@@ -145,6 +145,10 @@ class Handovers(Protocol):
         """Say, sealed, whether a silent connection may succeed the one that the sealed ask names."""
         ...
 
+    async def supersede(self, kernel_id: str, sealed: str) -> bytes:
+        """Tell the connection that the sealed ask names of its successor; say, sealed, whether it gave way."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayServices:

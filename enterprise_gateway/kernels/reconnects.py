@@ -18,6 +18,10 @@ class Others(Protocol):
         """Ask whether a silent connection may succeed this one; True also where no answer can be had."""
         ...
 
+    async def supersede(self, kernel_id: str, key: str, former: Former, seconds: float) -> bool:
+        """Tell a connection on another replica that it has a successor; True once no DEALERs come after."""
+        ...
+
     async def fetch(self, kernel_id: str, key: str, former: Former, seconds: float) -> Handover | None:
         """End a connection on another replica and take what it has kept; None where that can't be had in time."""
         ...
@@ -38,6 +42,10 @@ class KernelReconnects:
     async def admits(self, key: str, former: Former) -> bool:
         """Ask a connection elsewhere to let a silent one succeed it; False while its own client is there and speaks."""
         return await self._peers.admits(self._held.kernel_id, key, former)
+
+    async def supersede(self, key: str, former: Former, seconds: float) -> bool:
+        """Tell a connection elsewhere that it has a successor; True once no DEALERs come after."""
+        return await self._peers.supersede(self._held.kernel_id, key, former, seconds)
 
     async def newest(self, key: str, n: int) -> bool | None:
         """Is this connection still the session's newest? None: nobody can say now."""

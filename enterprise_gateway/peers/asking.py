@@ -15,8 +15,8 @@ from tornado.httpclient import HTTPError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from culling.membership import Membership
-from enterprise_gateway.peers.giving import NO
-from enterprise_gateway.peers.letters import ADMIT, HAND_OVER, Ask, Letters, NotGenuine
+from enterprise_gateway.peers.giving import NO, YES
+from enterprise_gateway.peers.letters import ADMIT, HAND_OVER, SUPERSEDE, Ask, Letters, NotGenuine
 from enterprise_gateway.relay.claims import Former
 from enterprise_gateway.relay.handover import Handover, MalformedHandover, unpack
 from persistence.errors import PersistenceError
@@ -25,12 +25,13 @@ from persistence.kernel_session_manager import KernelSessionManager
 SCHEME = "Sealed"
 HANDOVER_PATH = "/peer/kernels/{kernel_id}/handover"
 ADMISSION_PATH = "/peer/kernels/{kernel_id}/admission"
-PATHS = {HAND_OVER: HANDOVER_PATH, ADMIT: ADMISSION_PATH}
+SUCCESSION_PATH = "/peer/kernels/{kernel_id}/succession"
+PATHS = {HAND_OVER: HANDOVER_PATH, ADMIT: ADMISSION_PATH, SUPERSEDE: SUCCESSION_PATH}
 ADMISSION_SECONDS = 2.0  # more than the other one may wait for its client
 CONNECT_SECONDS = 1.0
 MARGIN_SECONDS = 0.5  # between what the other one may take and what is waited for
-AT_ONCE = {HAND_OVER: 20, ADMIT: 200}
-"""Asks to one replica; what is handed over may be large, and an admission waits for a client."""
+AT_ONCE = {HAND_OVER: 20, ADMIT: 200, SUPERSEDE: 200}
+"""Asks to one replica; what is handed over may be large, and the others wait for a client or a kernel."""
 
 
 class Peers:
@@ -78,6 +79,14 @@ class Peers:
         """Ask whether a silent connection may succeed this one; True also where no answer can be had."""
         ask = _ask(ADMIT, kernel_id, key, former, ADMISSION_SECONDS)
         return await self._answer(ask, ADMISSION_SECONDS) != NO
+
+    async def supersede(self, kernel_id: str, key: str, former: Former, seconds: float) -> bool:
+        """Tell a connection on another replica that it has a successor.
+
+        Returns:
+            True once neither it nor one before it makes DEALERs; False if nobody said so in time.
+        """
+        return await self._answer(_ask(SUPERSEDE, kernel_id, key, former, seconds), seconds) == YES
 
     async def _answer(self, ask: Ask, seconds: float) -> bytes | None:
         try:

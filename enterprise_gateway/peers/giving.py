@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from enterprise_gateway.errors import GatewayError, forbidden, missing
 from enterprise_gateway.kernels.held import HeldKernel, HeldKernels
-from enterprise_gateway.peers.letters import ADMIT, HAND_OVER, Ask, Letters, NotGenuine
-from enterprise_gateway.relay.handover import Handover, pack
+from enterprise_gateway.peers.letters import ADMIT, HAND_OVER, SUPERSEDE, Ask, Letters, NotGenuine
+from enterprise_gateway.relay.handover import pack
+from enterprise_gateway.relay.relay import Relay
 
 YES, NO = b"yes", b"no"
+
+T = TypeVar("T")
 
 
 class Handovers:
@@ -35,7 +39,7 @@ class Handovers:
         """
         ask = self._opened(kernel_id, sealed, HAND_OVER)
         held = self._held.get(kernel_id)
-        handover = None if held is None else await self._given(held, ask)
+        handover = None if held is None else await _found(held, lambda relay: relay.give(ask.key, ask.n, ask.seconds))
         if handover is None:
             raise missing("There is no such connection here.", "No such connection")
         return await asyncio.to_thread(lambda: self._letters.seal_answer(ask, pack(handover)))
@@ -47,17 +51,26 @@ class Handovers:
             GatewayError: 403, no replica asks.
         """
         ask = self._opened(kernel_id, sealed, ADMIT)
-        held = self._held.get(kernel_id)
-        admitted = held is None or await held.relay.admit(ask.key, ask.n, ask.seconds)
-        return self._letters.seal_answer(ask, YES if admitted else NO)
+        return await self._answer(ask, lambda relay: relay.admit(ask.key, ask.n, ask.seconds))
 
-    async def _given(self, held: HeldKernel, ask: Ask) -> Handover | None:
-        given = await held.relay.give(ask.key, ask.n, ask.seconds)
-        if given is None and held.claiming.locked():
-            async with held.claiming:  # it may be the one whose place is being recorded
-                pass
-            given = await held.relay.give(ask.key, ask.n, ask.seconds)
-        return given
+    async def supersede(self, kernel_id: str, sealed: str) -> bytes:
+        """Tell the connection that is asked that it has a successor.
+
+        Returns:
+            Sealed, `YES` once neither it nor one before it makes DEALERs, as where it is not here; `NO` if that is not
+            sure.
+
+        Raises:
+            GatewayError: 403, no replica asks.
+        """
+        ask = self._opened(kernel_id, sealed, SUPERSEDE)
+        return await self._answer(ask, lambda relay: relay.supersede(ask.key, ask.n, ask.seconds))
+
+    async def _answer(self, ask: Ask, look: Callable[[Relay], Awaitable[bool | None]]) -> bytes:
+        """Answer for a connection: one that is not here is in nobody's way."""
+        held = self._held.get(ask.kernel_id)
+        answer = None if held is None else await _found(held, look)
+        return self._letters.seal_answer(ask, NO if answer is False else YES)
 
     def _opened(self, kernel_id: str, sealed: str, purpose: str) -> Ask:
         try:
@@ -67,6 +80,16 @@ class Handovers:
         if not self._is_here(ask.replica):
             raise refused()
         return ask
+
+
+async def _found(held: HeldKernel, look: Callable[[Relay], Awaitable[T | None]]) -> T | None:
+    """Look for a connection, and again if it may be the one whose place is being recorded."""
+    found = await look(held.relay)
+    if found is None and held.claiming.locked():
+        async with held.claiming:
+            pass
+        found = await look(held.relay)
+    return found
 
 
 def refused() -> GatewayError:

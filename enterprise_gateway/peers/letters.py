@@ -3,7 +3,7 @@
 Guaranteed: nobody without the keys can ask, read an answer, or change one; an ask is good for the one purpose, replica
 and connection that it names, and not for long, by the database's clock, so that no host's own clock counts; an answer
 belongs to its ask. That an ask can't be used twice follows from what it asks for: a connection that is handed over ends
-with the first answer, and one that lets another one in does so again at no harm.
+with the first answer, and one that lets another one in, or knows of its successor, does so again at no harm.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from persistence.clock import DatabaseClock
 from persistence.errors import PersistenceError
 from persistence.sealing import Sealer
 
-HAND_OVER, ADMIT = "hand over", "admit"
+HAND_OVER, ADMIT, SUPERSEDE = "hand over", "admit", "supersede"
 GOOD_FOR = timedelta(seconds=30)
 """Two replicas know the database's time by the last beat of each; a new primary may have shifted it in between."""
 
@@ -34,7 +34,8 @@ class Ask:
     """What is asked of a connection."""
 
     purpose: str
-    """`HAND_OVER`: what it has kept, which ends it. `ADMIT`: whether a silent connection may succeed it."""
+    """`HAND_OVER`: what it has kept, which ends it. `ADMIT`: whether a silent connection may succeed it. `SUPERSEDE`:
+    that it makes no DEALERs any more."""
     kernel_id: str
     key: str
     """Names the session."""

@@ -45,7 +45,7 @@ class KernelChannel:
         self._options = options
         self._used: Dealer | None = None
         self._fresh: Dealer | None = None
-        self._held = False
+        self._held = self._shut = False
         self._waiting: deque[list[bytes]] = deque()
         self._waiting_bytes = 0
 
@@ -78,6 +78,16 @@ class KernelChannel:
     def has_waiting(self) -> bool:
         """Does anything wait for a kernel?"""
         return bool(self._waiting)
+
+    def shut(self) -> None:
+        """Let wait what is sent, until `open`."""
+        self._shut = True
+
+    def open(self) -> bool:
+        """Send what waits, if there is a DEALER; returns whether anything was sent."""
+        waiting, self._shut = len(self._waiting), False
+        self._flush()
+        return len(self._waiting) < waiting
 
     def hold(self) -> None:
         """Let wait what is sent, until there is a fresh DEALER: what is under way on the former one then is dropped."""
@@ -155,7 +165,7 @@ class KernelChannel:
 
     def _flush(self) -> None:
         dealer = self._fresh if self._held else self._used
-        while self._waiting and dealer is not None and dealer.send(self._waiting[0]):
+        while self._waiting and not self._shut and dealer is not None and dealer.send(self._waiting[0]):
             self._waiting_bytes -= sum(map(len, self._waiting.popleft()))
 
     def _news(self) -> None:

@@ -54,11 +54,6 @@ class Channels(Protocol):
         """Since the DEALERs in use began to connect; 0 if there are none."""
         ...
 
-    @property
-    def seen_seconds(self) -> float | None:
-        """Since the kernel has seen a DEALER of these channels, be it closed by now; None if it never has."""
-        ...
-
     def join(self, link: KernelLink, *, resting: bool = False) -> None:
         """There is a kernel: make DEALERs to it, with `renew` only if nothing will come until then."""
         ...
@@ -71,8 +66,20 @@ class Channels(Protocol):
         """Make fresh DEALERs, unless some are being made."""
         ...
 
+    def hold(self) -> None:
+        """Let wait what is sent, until `release`."""
+        ...
+
+    def release(self) -> bool:
+        """Send what waits, as soon as it can be; returns whether anything was sent."""
+        ...
+
     def rest(self) -> None:
         """Close the DEALERs until `renew`: nothing will come."""
+        ...
+
+    async def give_way(self) -> None:
+        """Make no DEALERs, for `may_connect` forbids it now; wait for those that the kernel may see any moment."""
         ...
 
     def send(self, name: str, parts: list[bytes]) -> None:
@@ -142,7 +149,6 @@ class KernelChannels:
             name: KernelChannel(name, read=read, changed=self._changed, options=options) for name in CHANNELS
         }
         self._link: KernelLink | None = None
-        self._seen_at: float | None = None
         self._wanted: set[str] = set()
         self._news = asyncio.Event()
         self._settled = asyncio.Event()
@@ -158,13 +164,6 @@ class KernelChannels:
         """Since the first of the DEALERs in use began to connect; 0 if there are none."""
         begun = [dealer.begun_at for channel in self._each(ALWAYS) if (dealer := channel.used) is not None]
         return clock.monotonic() - min(begun) if begun else 0.0
-
-    @property
-    def seen_seconds(self) -> float | None:
-        """Since the kernel has seen a DEALER of these channels, be it closed by now; None if it never has."""
-        if any(channel.connecting for channel in self._channels.values()):
-            return 0.0  # it may see it now
-        return None if self._seen_at is None else clock.monotonic() - self._seen_at
 
     def join(self, link: KernelLink, *, resting: bool = False) -> None:
         """There is a kernel: make DEALERs to it, with `renew` only if nothing will come until then."""
@@ -184,16 +183,37 @@ class KernelChannels:
     def renew(self) -> None:
         """Make fresh DEALERs, unless some are being made, or nobody could have taken their replies."""
         if self._link is not None and not (self._stands and not self._link.hands_over):
+            if self._task is None or self._task.done():
+                self._settled.clear()
             self._want(ALWAYS | {channel.name for channel in self._channels.values() if channel.alive})
+
+    def hold(self) -> None:
+        """Let wait what is sent, until `release`."""
+        for channel in self._channels.values():
+            channel.shut()
+
+    def release(self) -> bool:
+        """Send what waits, as soon as it can be; returns whether anything was sent."""
+        return any([channel.open() for channel in self._channels.values()])
 
     def rest(self) -> None:
         """Close the DEALERs until `renew`: nothing will come."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        self._wanted.clear()
+        self._stop_making()
         for channel in self._channels.values():
             channel.disconnect()
+        self._settled.set()
+
+    async def give_way(self) -> None:
+        """Make no DEALERs, for `may_connect` forbids it now; wait for those that the kernel may see any moment."""
+        if self._task is None or self._task.done():
+            return
+        if any(channel.connecting for channel in self._channels.values()):
+            await asyncio.wait({self._task})
+            return
+        self._stop_making()
+        self.gave_way = not self._stands
+        for channel in self._channels.values():
+            channel.abandon()
         self._settled.set()
 
     def send(self, name: str, parts: list[bytes]) -> None:
@@ -226,6 +246,12 @@ class KernelChannels:
 
     def _each(self, names: frozenset[str] | set[str]) -> list[KernelChannel]:
         return [channel for name, channel in self._channels.items() if name in names]
+
+    def _stop_making(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self._wanted.clear()
 
     def _want(self, names: frozenset[str] | set[str]) -> None:
         if self._link is None:
@@ -297,8 +323,6 @@ class KernelChannels:
 
     def _changed(self) -> None:
         self._news.set()
-        if any(channel.fresh_stands for channel in self._channels.values()):
-            self._seen_at = clock.monotonic()
         lost = {name for name, channel in self._channels.items() if channel.used is not None and not channel.alive}
         if lost:
             self._want(lost)

@@ -66,6 +66,13 @@ class Reconnects(Protocol):
         """Ask a connection elsewhere to let a silent one succeed it; False while its own client is there and speaks."""
         ...
 
+    async def supersede(self, key: str, former: Former, seconds: float) -> bool:
+        """Tell a connection elsewhere that it has a successor.
+
+        True: from now on neither it nor one before it makes DEALERs. False: nobody said so in time.
+        """
+        ...
+
     async def newest(self, key: str, n: int) -> bool | None:
         """Is this connection still the session's newest? None: nobody can say now."""
         ...

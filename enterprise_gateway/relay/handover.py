@@ -45,14 +45,12 @@ class Handover:
         requests: What the kernel has not answered yet.
         generation: The kernel's, which was asked these requests; None if there was none.
         recent: What the connection has heard on IOPub lately: how many seconds ago, by the messages' digests.
-        seen_seconds: Since when the kernel had seen its DEALERs; None if it never had.
     """
 
     messages: Sequence[Passed] = ()
     requests: Sequence[OpenRequest] = ()
     generation: int | None = None
     recent: Mapping[bytes, float] = field(default_factory=dict)
-    seen_seconds: float | None = None
 
 
 def digest(channel: str, parts: Sequence[bytes]) -> bytes:
@@ -112,7 +110,6 @@ def pack(handover: Handover) -> bytes:
         "recent": list(handover.recent.values()),
         "sizes": [len(part) for part in parts],
         "generation": handover.generation,
-        "seen_seconds": handover.seen_seconds,
     }
     packed = json.dumps(head).encode()
     return b"".join((_LENGTH.pack(len(packed)), packed, *parts))
@@ -134,7 +131,6 @@ def unpack(data: bytes) -> Handover:
             requests=[OpenRequest(channel, kind, next(parts)) for channel, kind in head["requests"]],
             recent={next(parts): seconds for seconds in head["recent"]},
             generation=head["generation"],
-            seen_seconds=head["seen_seconds"],
         )
     except (struct.error, ValueError, KeyError, TypeError, RuntimeError, StopIteration) as error:
         raise MalformedHandover(type(error).__name__) from error

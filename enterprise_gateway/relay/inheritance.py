@@ -65,8 +65,14 @@ class Inheritance:
         """The client has come from elsewhere: what was heard there until now it has got, or it is handed over."""
         self._begun_at = clock.monotonic()
 
-    def take(self, left: Handover) -> Inherited:
-        """Take over what the former connection has left."""
+    def take(self, left: Handover | None) -> Inherited:
+        """Take over what the former connection has left; None: that can't be had, and is lost.
+
+        Then so is what was heard here before its client came from there: that may have got it there.
+        """
+        if left is None:
+            before = [name for heard_at, name in self._kernel.recent() if heard_at < self._begun_at]
+            return Inherited(kept=[], recent=[], delivered=before)
         now = clock.monotonic()
         self._recent = {name: now - seconds for name, seconds in left.recent.items()}
         delivered = [name for name, heard_at in self._recent.items() if heard_at < self._begun_at]

@@ -221,7 +221,21 @@ class Relay:
         """
         return await self._sessions.give(key, n, seconds)
 
-    async def admit(self, key: str, n: int, seconds: float) -> bool:
+    async def supersede(self, key: str, n: int, seconds: float) -> bool | None:
+        """Tell a connection that it has a successor on another replica, so that it makes no DEALERs any more.
+
+        Args:
+            key: Names the session.
+            n: The number of the connection that is told.
+            seconds: How long it may wait for DEALERs that are being made, and for those before it.
+
+        Returns:
+            True once neither it nor a connection before it makes DEALERs, False if that is not sure, and None if there
+            is no such connection here.
+        """
+        return await self._sessions.supersede(key, n, seconds)
+
+    async def admit(self, key: str, n: int, seconds: float) -> bool | None:
         """Let a silent connection of a client, on another replica, succeed this one.
 
         Args:
@@ -230,7 +244,7 @@ class Relay:
             seconds: How long it may wait until this one's number is known.
 
         Returns:
-            False while its client is there and has spoken. True also if there is no such connection here.
+            False while its client is there and has spoken; None if there is no such connection here.
         """
         return await self._sessions.admit(key, n, seconds)
 

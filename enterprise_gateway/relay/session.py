@@ -57,11 +57,15 @@ class Kernel(HeardKernel, Protocol):
 class Siblings(Protocol):
     """The sessions on this replica, as one of them sees them."""
 
+    async def supersede_of(self, heir: ClientSession, n: int, seconds: float) -> bool:
+        """Tell another connection of the heir's session that it has a successor; True once no DEALERs come after."""
+        ...
+
     async def give_to(self, heir: ClientSession, n: int | None, seconds: float) -> Handover | None:
         """End another connection of the heir's session, the last one if `n` is None; give what it has kept."""
         ...
 
-    async def admit(self, key: str, n: int, seconds: float) -> bool:
+    async def admit(self, key: str, n: int, seconds: float) -> bool | None:
         """Let a silent connection succeed this one; False while the client of this one is there and has spoken."""
         ...
 
@@ -154,6 +158,7 @@ class ClientSession:
         """Take over from the former connection, if there is one, and serve."""
         if self._succession.begin(claiming):
             self._mailbox.hold()
+            self._channels.hold()
         if link is not None:
             self.join(link)
 
@@ -182,7 +187,7 @@ class ClientSession:
 
     async def admitted_here(self, n: int) -> bool:
         """Does another connection of the session on this replica let this one succeed it?"""
-        return await self._siblings.admit(self.key or "", n, PONG_SECONDS)
+        return await self._siblings.admit(self.key or "", n, PONG_SECONDS) is not False
 
     async def admit(self) -> bool:
         """Let a silent connection succeed this one; False while the client of this one is there and has spoken.
@@ -203,6 +208,23 @@ class ClientSession:
         """End another connection of the session on this replica, the last one if `n` is None; take what it has kept."""
         return await self._siblings.give_to(self, n, seconds)
 
+    async def supersede_here(self, n: int, seconds: float) -> bool:
+        """Tell another connection of the session on this replica that it has a successor."""
+        return await self._siblings.supersede_of(self, n, seconds)
+
+    async def supersede(self, seconds: float) -> bool:
+        """It has a successor: make no DEALERs any more. True once neither this one nor one before it does.
+
+        What its client has sent by this one still goes to the kernel, if its DEALERs stand.
+        """
+        self._succession.supersede()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._channels.give_way()
+                return await self._succession.alone()
+        except TimeoutError:
+            return False
+
     async def settled(self) -> None:
         """Wait until its DEALERs stand, or there won't be any now."""
         if self._link is not None:
@@ -210,15 +232,17 @@ class ClientSession:
 
     def succeed(self, handover: Handover | None) -> None:
         """Here is what the former connection has kept, or nothing."""
-        left = handover or Handover()
-        taken = self._inheritance.take(left)
+        taken = self._inheritance.take(handover)
         self._mailbox.replay(taken.kept, recent=taken.recent, delivered=taken.delivered)
-        seen = left.seen_seconds
-        if handover is None or (seen is not None and seen <= self._channels.begun_seconds):
-            # The kernel may have seen the former's DEALERs after ours, and then it gave them the replies.
+        if not self._succession.led_since(self._channels.begun_seconds):
+            # The kernel may have seen a former one's DEALERs after ours, and then it gave them the replies.
             self._succession.look_again()
             self._channels.renew()
         self._rest_if_idle()
+
+    def release(self) -> bool:
+        """Ask the kernel what its client has asked meanwhile, if anything; returns whether there was."""
+        return self._channels.release()
 
     async def give(self, seconds: float) -> Handover | None:
         """End, and leave to the next connection what the client did not get; None if another one was faster."""
@@ -379,7 +403,6 @@ class ClientSession:
     # From one connection to the next
 
     def _leave_all(self) -> Handover:
-        seen_seconds = self._channels.seen_seconds
         self._kernel.read_rest()
         self._channels.read_rest()
         for parts in self._channels.take_waiting():
@@ -387,7 +410,6 @@ class ClientSession:
             if (request := self._requests.answered(msg_id)) is not None:
                 self._abort(request)
         handover = Handover(
-            seen_seconds=seen_seconds,
             messages=[Passed(message.channel, message.parts) for message in self._mailbox.take()],
             requests=self._requests.drain(),
             generation=self._kernel.generation,

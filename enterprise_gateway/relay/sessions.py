@@ -134,10 +134,23 @@ class Sessions:
         session = await self._numbered(key, n, seconds)
         return None if session is None else await session.give(seconds)
 
-    async def admit(self, key: str, n: int, seconds: float) -> bool:
-        """Let a silent connection succeed this one; False while the client of this one is there and has spoken."""
+    async def admit(self, key: str, n: int, seconds: float) -> bool | None:
+        """Let a silent connection succeed this one; False while the client of this one is there and has spoken.
+
+        None if it is not here.
+        """
         session = await self._numbered(key, n, min(seconds, KNOWN_SECONDS))
-        return session is None or await session.admit()
+        return None if session is None else await session.admit()
+
+    async def supersede(self, key: str, n: int, seconds: float) -> bool | None:
+        """Tell a connection that it has a successor; None if it is not here."""
+        session = await self._numbered(key, n, seconds)
+        return None if session is None else await session.supersede(seconds)
+
+    async def supersede_of(self, heir: ClientSession, n: int, seconds: float) -> bool:
+        """Tell another connection of the heir's session that it has a successor; True once no DEALERs come after."""
+        session = self._with_number(heir.key or "", n)
+        return session is None or session is heir or await session.supersede(seconds)
 
     async def give_to(self, heir: ClientSession, n: int | None, seconds: float) -> Handover | None:
         """Hand a connection over to the next one, here; the last one before it if `n` is None."""

@@ -2,9 +2,14 @@
 
 1. It is recorded as the session's newest, which also says which one was before (`Claim`). A silent one asks that one
    first (`Entry`).
-2. Its DEALERs are made only within a second of having read that it is the newest still.
-3. When the kernel has seen these, it fetches what the former connection has kept, and thereby ends it. Who is asked and
+2. It tells the former connection, which makes no DEALERs from then on, and says so when those that it was making stand
+   and those before it do so, too. Else late ones would take the replies to what is asked here.
+3. Its DEALERs are made only within a second of having read that it is the newest still.
+4. When the kernel has seen these, it fetches what the former connection has kept, and thereby ends it. Who is asked and
    has not fetched himself does so first. A connection that was superseded fetches only when it is asked.
+5. Where nobody answered in the second step, its DEALERs are made anew.
+6. Only then is the kernel asked anything by it: a former connection that still hears the kernel may give the answer's
+   output to a WebSocket that nobody reads.
 
 No sockets and no HTTP here.
 """
@@ -22,6 +27,7 @@ from persistence import clock
 
 STAND_PATIENCE_SECONDS = 3.0  # a kernel that sees no DEALER in that time sends none of its replies either
 CLAIM_PATIENCE_SECONDS = 1.0  # then DEALERs are made by whoever connected last, as far as is known here
+TELL_SECONDS = 2.0  # a former connection that is at work says within one that its DEALERs stand
 FETCH_SECONDS = 4.0
 LOOK_AGAIN_SECONDS = 1.0
 UNDER_WAY_SECONDS = 0.02  # what the client sent last by its former connection is with the kernel by then
@@ -47,8 +53,16 @@ class Heir(Guest, Protocol):
         """End another connection of the session on this replica, the last one if `n` is None; take what it has kept."""
         ...
 
+    async def supersede_here(self, n: int, seconds: float) -> bool:
+        """Tell another connection of the session on this replica that it has a successor."""
+        ...
+
     def succeed(self, handover: Handover | None) -> None:
         """Here is what the former connection has kept, or nothing."""
+        ...
+
+    def release(self) -> bool:
+        """Ask the kernel what its client has asked meanwhile, if anything; returns whether there was."""
         ...
 
 
@@ -73,6 +87,9 @@ class Succession:
         self._fresh = clock.Deadline(0.0)
         self._claimed = asyncio.Event()
         self._recorded = asyncio.Event()
+        self._superseded: Claim | None = None
+        self._told = asyncio.Event()
+        self._alone_since: float | None = None
         self._asked = asyncio.Event()
         self._asked_within = FETCH_SECONDS
         self._caught_up = asyncio.Event()
@@ -105,6 +122,7 @@ class Succession:
         self._take_place(claiming)
         former = None if claiming is None else claiming.former
         if former is None or former.here:  # what is here and could be taken over would have gone on itself
+            self._be_alone()
             self._caught_up.set()
             return False
         self._start(self._take_over(former))
@@ -134,6 +152,8 @@ class Succession:
             await first_of(self._recorded.wait(), self._heir.spoken())
         if not self.caught_up:
             await clock.sleep(UNDER_WAY_SECONDS)
+        if self.claim is not None:
+            await self._told.wait()
         while (claim := self.claim) is not None and self._reconnects is not None and self._fresh.passed:
             fresh = clock.Deadline(FRESH_SECONDS)
             newest = await self._reconnects.newest(self._key, claim.n)
@@ -145,11 +165,29 @@ class Succession:
                 self._fresh = fresh
             else:
                 await clock.sleep(LOOK_AGAIN_SECONDS)
-        return True
+        return not self.superseded
 
     def look_again(self) -> None:
         """Rely no longer on what was read: time has passed in which a newer connection may have come."""
         self._fresh = clock.Deadline(0.0)
+
+    @property
+    def superseded(self) -> bool:
+        """Was it told that it has a successor, and has not come again since?"""
+        return self._superseded is not None and self._superseded is self.claim
+
+    def supersede(self) -> None:
+        """It has a successor: no DEALERs are made any more."""
+        self._superseded = self.claim
+
+    async def alone(self) -> bool:
+        """Wait until the connections before it make no DEALERs any more; False if they were told and did not answer."""
+        await self._told.wait()
+        return self._alone_since is not None
+
+    def led_since(self, begun_seconds: float) -> bool:
+        """Are DEALERs that began to connect so long ago surely the last of the session, but for a successor's?"""
+        return self._alone_since is not None and begun_seconds <= clock.monotonic() - self._alone_since
 
     async def known(self) -> None:
         """Wait until its place is recorded, or it is known that it is not."""
@@ -166,7 +204,12 @@ class Succession:
         for task in self._tasks:
             task.cancel()
         self._claimed.set()
+        self._told.set()
         self._caught_up.set()
+
+    def _be_alone(self) -> None:
+        self._alone_since = clock.monotonic()
+        self._told.set()
 
     def _take_place(self, claim: Claim | None) -> None:
         if claim is not None:
@@ -208,26 +251,44 @@ class Succession:
     async def _take_over_by(self, claim: Claim | None) -> None:
         self._take_place(claim)
         if claim is None:
-            self._heir.succeed(await self._heir.fetch_here(None, FETCH_SECONDS))
+            self._told.set()
+            await self._succeed(await self._heir.fetch_here(None, FETCH_SECONDS))
         elif claim.former is not None:
             await self._take_over(claim.former)
         else:
-            self._heir.succeed(None)
-        self._caught_up.set()
+            self._be_alone()
+            await self._succeed(None)
 
     async def _take_over(self, former: Former) -> None:
+        try:
+            if await self._tell(former):
+                self._be_alone()
+        finally:
+            self._told.set()
         await within(STAND_PATIENCE_SECONDS, self._heir.settled())
         if self._heir.gave_way:
             await self._asked.wait()
-        self._heir.succeed(await self._fetch(former))
+        await self._succeed(await self._fetch(former))
+
+    async def _succeed(self, handover: Handover | None) -> None:
+        self._heir.succeed(handover)
+        await within(STAND_PATIENCE_SECONDS, self._heir.settled())
+        if self._heir.release():
+            await clock.sleep(UNDER_WAY_SECONDS)
         self._caught_up.set()
+
+    async def _tell(self, former: Former) -> bool:
+        if former.here:
+            return await self._heir.supersede_here(former.n, TELL_SECONDS)
+        return self._reconnects is None or await self._reconnects.supersede(self._key, former, TELL_SECONDS)
 
     async def _discard(self, former: Former) -> None:
         await self._fetch(former)
 
     async def _fetch(self, former: Former) -> Handover | None:
         # Less than whoever asks has left, so that he gets what is here even if the former one says nothing.
-        seconds = self._asked_within / 2 if self._asked.is_set() else FETCH_SECONDS
+        patience = FETCH_SECONDS if self._alone_since is not None else FETCH_SECONDS - TELL_SECONDS
+        seconds = self._asked_within / 2 if self._asked.is_set() else patience
         if former.here:
             return await self._heir.fetch_here(former.n, seconds)
         return None if self._reconnects is None else await self._reconnects.fetch(self._key, former, seconds)

@@ -337,7 +337,7 @@ async def test_a_silent_client_whose_former_websocket_hangs_gets_the_rest_elsewh
     await traveller.leave()
 
 
-@pytest.mark.parametrize("what", ["handover", "admission"])
+@pytest.mark.parametrize("what", ["handover", "admission", "succession"])
 async def test_nobody_but_a_replica_can_ask_about_a_client(traveller: Traveller, trio: Cluster, what: str) -> None:
     await traveller.begin("print('kept')", on=0)
     await traveller.read()

@@ -38,6 +38,7 @@ from persistence import clock
 
 KEY = "a-session"
 SEEN = "a DEALER is seen by the kernel"
+STEPS_A_SECOND = 1_000
 TURNS = 15  # of the event loop, until whatever a step has set in motion waits for the next choice
 REQUEST = ClientMessage("shell", "cell", "execute_request", [b'{"msg_id": "cell"}', b"{}", b"{}", b"{}"])
 
@@ -50,11 +51,13 @@ class Scenario:
     reconnects: int = 1
     messages: int = 2
     silences: int = 0  # answers that are given and don't arrive in time
+    untold: int = 0  # connections that don't hear in time that they have a successor
     kills: int = 0
     stale: bool = False  # does every connection look again before it makes its DEALERs?
     prompt: bool = False  # has a replica heard what a client that comes to it has got elsewhere?
     twins: int = 0  # WebSockets that the client opens and gives up, and which stay open
     silent: bool = False  # does the client send its cell at some time, and not at once?
+    prints: bool = False  # is all that the kernel publishes output of that cell?
     pauses: bool = False  # may the kernel see DEALERs in another order than they were made in?
 
 
@@ -134,7 +137,9 @@ class Outlet:
         if self.world.outlet is self:
             self.world.deliver(queue)
         elif self.given_up:
-            self.world.lost |= set(queue).difference({"reply"})  # that goes to where the cell came from
+            self.world.lost |= {
+                name for name in queue if not self.world.of_cell(name)
+            }  # that goes to where it came from
         else:
             self.world.lost |= set(queue)  # the client has gone, and nobody has noticed yet
 
@@ -156,8 +161,10 @@ class Channels:
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         self._begun_at = 0
+        self._making = self._connecting = False
         self._seen_at: int | None = None
         self._waiting: list[list[bytes]] = []
+        self._held = False
 
     @property
     def has_waiting(self) -> bool:
@@ -165,37 +172,43 @@ class Channels:
 
     @property
     def begun_seconds(self) -> float:
-        return float(self._world.now - self._begun_at)
-
-    @property
-    def seen_seconds(self) -> float | None:
-        if self._task is not None and not self._task.done():
-            return 0.0
-        return None if self._seen_at is None else float(self._world.now - self._seen_at)
+        return (self._world.now - self._begun_at) / STEPS_A_SECOND
 
     def join(self, link: KernelLink, *, resting: bool = False) -> None:
         self._make()
 
     def renew(self) -> None:
-        if self._task is None or self._task.done():
+        if not self._making:
+            self._settled.clear()
             self._make()
 
+    def hold(self) -> None:
+        self._held = True
+
+    def release(self) -> bool:
+        self._held = False
+        return self._send_waiting()
+
     def rest(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        self._stop_making()
         if self._world.owner is self:
             self._world.owner = None
-        self._settled.set()
+        self._seen_at = None
+
+    async def give_way(self) -> None:
+        if self._connecting and self._task is not None:
+            await asyncio.wait({self._task})
+        elif self._making:
+            self._stop_making()
+            self.gave_way = self._seen_at is None
 
     def leave(self) -> None:
         self.rest()
 
     def send(self, name: str, parts: list[bytes]) -> None:
         """The kernel has it at once, if it knows these DEALERs; what goes by others is lost."""
-        if self._stands:
-            self._world.ask(self)
-        else:
-            self._waiting.append(parts)
+        self._waiting.append(parts)
+        self._send_waiting()
 
     def read_rest(self) -> None:
         """Nothing is ever under way."""
@@ -214,20 +227,34 @@ class Channels:
 
     @property
     def _stands(self) -> bool:
-        return self._seen_at is not None and self._task is not None and self._task.done()
+        return self._seen_at is not None and not self._making
 
     def _make(self) -> None:
+        self._making = True
         self._task = asyncio.get_running_loop().create_task(self._connect())
+
+    def _stop_making(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._making = self._connecting = False
+        self._settled.set()
+
+    def _send_waiting(self) -> bool:
+        sent = self._stands and not self._held and bool(self._waiting)
+        for _ in self.take_waiting() if sent else ():
+            self._world.ask(self)
+        return sent
 
     async def _connect(self) -> None:
         self.gave_way = not await self._may_connect()
         if not self.gave_way:
             begun_at = self._world.now
+            self._connecting = True
             await self._world.step(SEEN)
             self._begun_at, self._seen_at = begun_at, self._world.now
             self._world.owner = self
-            for _ in self.take_waiting():
-                self._world.ask(self)
+        self._making = self._connecting = False
+        self._send_waiting()
         self._settled.set()
 
 
@@ -250,10 +277,12 @@ class World:
         self._hold: Former | None = None
         self._spoke = False
         self._asked = False  # is the kernel at work on the client's cell?
+        self._before = scenario.messages  # how many messages came before that
         self._twins = scenario.twins
         self._hanging: list[Outlet] = []  # that the client has left, and nobody has noticed
         self._reconnects = scenario.reconnects
         self._silences = scenario.silences
+        self._untold = scenario.untold
         self._kills = scenario.kills
         self.replicas = [self._replica(number) for number in range(scenario.replicas)]
 
@@ -279,7 +308,7 @@ class World:
             await self._run()
 
     def _monotonic(self) -> float:
-        return self.now / 1_000
+        return self.now / STEPS_A_SECOND
 
     async def _run(self) -> None:
         self._connect(self.replicas[0])
@@ -317,7 +346,7 @@ class World:
         for replica in self._alive():
             if replica.arriving:
                 yield f"{replica.name} hears it", replica.hear
-        if self._sent < self.scenario.messages:
+        if self._sent < self.scenario.messages and (self._asked or not self.scenario.prints):
             yield f"the kernel publishes {self._sent + 1}", self._publish
         elif self._sent == self.scenario.messages and self._asked:
             yield "the kernel replies", self._reply
@@ -358,18 +387,19 @@ class World:
 
     def _reply(self) -> None:
         self._sent += 1
-        if self.owner is None:
-            # Its answer is lost where a DEALER was seen late, and ended before that was known; nothing later may be.
-            self.lost |= {"reply"} if self.scenario.pauses else set()
-        else:
+        if self.owner is not None:  # else it is lost
             self.owner.receive("reply")
 
     def ask(self, channels: Channels) -> None:
         """The client's cell goes by these DEALERs."""
         if self.owner is channels:
-            self._asked = True
+            self._asked, self._before = True, self._sent
         else:
             self._fail("the cell is lost: other DEALERs have the identity")
+
+    def of_cell(self, name: str) -> bool:
+        """Does this belong to the client's cell?"""
+        return name == "reply" or int(name) > self._before
 
     # The client
 
@@ -408,6 +438,7 @@ class World:
     def _connect(self, replica: Replica) -> None:
         while self.scenario.prompt and any(self._name(message) in self.got for message in replica.arriving):
             replica.hear()
+            self.now += 1
         self.outlet = self._attach(replica)
 
     def _attach(self, replica: Replica, *, given_up: bool = False) -> Outlet:
@@ -450,9 +481,23 @@ class World:
     async def admits(self, asker: str, former: Former) -> bool:
         await self.step(f"{asker} asks {former.replica} whether it lets it in after {former.n}")
         replica = next(one for one in self.replicas if one.name == former.replica)
-        admitted = replica.killed or await replica.sessions.admit(KEY, former.n, 1_000.0)
+        admitted = replica.killed or await replica.sessions.admit(KEY, former.n, 1_000.0) is not False
         await self.step(f"{former.replica} answers {asker}: {admitted}")
         return admitted
+
+    async def supersede(self, asker: str, former: Former) -> bool:
+        await self.step(f"{asker} tells {former.replica} that {former.n} is superseded")
+        replica = next(one for one in self.replicas if one.name == former.replica)
+        if replica.killed:
+            return False
+        if self._untold and self._choose(2):
+            self._untold -= 1
+            self.trace.append("it does not hear of it in time")
+            self.lost |= {"reply"}
+            return False
+        told = await replica.sessions.supersede(KEY, former.n, 1_000.0)
+        await self.step(f"{former.replica} answers {asker} that {former.n} gave way: {told}")
+        return told is not False
 
     async def fetch(self, asker: str, former: Former) -> Handover | None:
         await self.step(f"{asker} asks {former.replica} for connection {former.n}")
@@ -512,6 +557,9 @@ class Wire:
 
     async def admits(self, key: str, former: Former) -> bool:
         return await self._world.admits(self._name, former)
+
+    async def supersede(self, key: str, former: Former, seconds: float) -> bool:
+        return await self._world.supersede(self._name, former)
 
     async def newest(self, key: str, n: int) -> bool | None:
         await self._world.step(f"{self._name} reads whether {n} is the newest")

@@ -30,6 +30,12 @@ class Replica:
 
     def __init__(self, others: list[Replica], holds: list[Former], options: RelayOptions) -> None:
         self.name = f"r{len(others)}"
+        self.tells = asyncio.Event()  # has it begun to tell the former connection?
+        self.may_tell = asyncio.Event()
+        self.may_tell.set()
+        self.fetches = asyncio.Event()  # has it begun to fetch?
+        self.may_fetch = asyncio.Event()
+        self.may_fetch.set()
         self._others = others
         self._holds = holds
         self.relay = Relay(
@@ -57,12 +63,20 @@ class Replica:
 
     async def admits(self, key: str, former: Former) -> bool:
         other = next(one for one in self._others if one.name == former.replica)
-        return await other.relay.admit(key, former.n, 1.0)
+        return await other.relay.admit(key, former.n, 1.0) is not False
+
+    async def supersede(self, key: str, former: Former, seconds: float) -> bool:
+        self.tells.set()
+        await self.may_tell.wait()
+        other = next(one for one in self._others if one.name == former.replica)
+        return await other.relay.supersede(key, former.n, seconds) is not False
 
     async def newest(self, key: str, n: int) -> bool | None:
         return self._holds[-1].n == n
 
     async def fetch(self, key: str, former: Former, seconds: float) -> Handover | None:
+        self.fetches.set()
+        await self.may_fetch.wait()
         other = next(one for one in self._others if one.name == former.replica)
         given = await other.relay.give(key, former.n, seconds)
         return None if given is None else unpack(pack(given))
@@ -287,6 +301,63 @@ async def test_a_connection_is_given_once(pair: tuple[Replica, Replica]) -> None
     assert await first.relay.give("another", 1, 1.0) is None
     given = await asyncio.gather(*(first.relay.give(KEY, 1, 1.0) for _ in range(2)))
     assert sorted(one is None for one in given) == [False, True]
+
+
+async def test_a_connection_that_has_a_successor_makes_no_dealers_until_its_client_speaks(
+    new_replica: NewReplica, kernel: FakeKernel
+) -> None:
+    replica = new_replica()
+    client = replica.connect()
+    assert await replica.relay.supersede(KEY, 1, 1.0)
+    await replica.relay.bind(kernel.connection, 1)
+    await soon(lambda: client.connection.session.gave_way)
+    client.send("kernel_info_request")
+    await client.sink.until(lambda sink: sink.of_type("kernel_info_reply"))
+
+
+async def test_a_connection_gives_way_only_when_the_dealers_that_it_is_making_stand(
+    new_replica: NewReplica, kernel: FakeKernel
+) -> None:
+    replica = new_replica()
+    await replica.relay.bind(kernel.connection, 1)
+    client = replica.connect()
+    channels = client.connection.session._channels
+    await soon(lambda: any(channel.connecting for channel in channels._channels.values()))  # type: ignore[attr-defined]
+    assert channels.begun_seconds == 0.0
+    assert await replica.relay.supersede(KEY, 1, 1.0)
+    assert channels.begun_seconds > 0.0
+    assert not client.connection.session.gave_way
+
+
+async def test_no_dealers_are_made_before_the_former_connection_and_those_before_it_gave_way(
+    pair: tuple[Replica, Replica], kernel: FakeKernel
+) -> None:
+    first, second = pair
+    first.connect()
+    second.may_tell.clear()
+    client = second.connect()
+    client.send("kernel_info_request")
+    await second.tells.wait()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.connection.session.settled(), 0.1)
+    assert not await second.relay.supersede(KEY, 2, 0.05)
+    second.may_tell.set()
+    assert await second.relay.supersede(KEY, 2, 1.0)
+
+
+async def test_nothing_is_asked_of_the_kernel_before_the_former_connection_has_ended(
+    pair: tuple[Replica, Replica], kernel: FakeKernel
+) -> None:
+    first, second = pair
+    first.connect()
+    second.may_fetch.clear()
+    client = second.connect()
+    client.send("kernel_info_request", msg_id="early")
+    await second.fetches.wait()
+    assert "early" not in [request.msg_id for request in kernel.requests]
+    second.may_fetch.set()
+    (reply,) = await client.sink.until(lambda sink: sink.of_type("kernel_info_reply"))
+    assert reply["parent_header"]["msg_id"] == "early"
 
 
 async def test_a_connection_to_the_kernel_that_breaks_is_made_anew_by_who_is_the_newest(

@@ -56,6 +56,9 @@ class Replica:
         self.asked.append(former)
         return self.admitted
 
+    async def supersede(self, kernel_id: str, key: str, former: Former, seconds: float) -> bool:
+        return True
+
     async def fetch(self, kernel_id: str, key: str, former: Former, seconds: float) -> Handover | None:
         self.fetched.append(former)
         return Handover()

@@ -16,7 +16,6 @@ HANDOVERS = st.builds(
     requests=st.lists(st.builds(OpenRequest, CHANNELS, st.text(max_size=5), st.binary(max_size=20)), max_size=3),
     generation=st.none() | st.integers(1, 10),
     recent=st.dictionaries(st.binary(min_size=1, max_size=5), st.floats(0, 10), max_size=3),
-    seen_seconds=st.none() | st.floats(0, 1e6),
 )
 
 
@@ -40,7 +39,7 @@ def test_no_bytes_break_the_reading(handover: Handover, data: st.DataObject) -> 
     [
         b"[]",
         b"{}",
-        b'{"messages": [], "requests": [], "sizes": [-1], "recent": [], "generation": 1, "seen_seconds": 1}',
+        b'{"messages": [], "requests": [], "sizes": [-1], "recent": [], "generation": 1}',
     ],
 )
 def test_a_head_that_says_nonsense_is_refused(head: bytes) -> None:
