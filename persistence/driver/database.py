@@ -49,6 +49,7 @@ class Database:
         self.is_replica_set = is_replica_set
         self.is_mock = backend.is_mock
         self.operation_timeout_seconds = operation_timeout_seconds
+        self._at_work: set[asyncio.Task[Any]] = set()
         self._availability = Availability(self.ping, operation_timeout_seconds=operation_timeout_seconds, log=log)
 
     @property
@@ -99,12 +100,16 @@ class Database:
     async def close(self) -> None:
         """Close all connections. Operations are refused from here on. Calling it again is harmless.
 
-        A client says goodbye to its server first. Where that gives no answer it is left to close with the process.
+        What is at work ends first, by its own bound, also where nobody waits for it any more: the end of the event loop
+        would cancel it (see `_bounded`), and never come. A client says goodbye to its server; where that gives no
+        answer it is left to close with the process.
         """
         await self._availability.close()
         seconds = self.operation_timeout_seconds
+        if self._at_work:
+            await asyncio.wait(self._at_work, timeout=seconds + _GRACE_SECONDS)
         with suppress(StoreUnavailable):
-            await self._bounded("close", lambda: _taking(self.backend.close, seconds), seconds)
+            await self._bounded("close", lambda: _taking(self.backend.close, seconds), seconds + _GRACE_SECONDS)
 
     async def run(self, what: str, operation: Callable[[], Awaitable[T]], *, seconds: float | None = None) -> T:
         """Run one operation of the client; for collections.
@@ -135,6 +140,8 @@ class Database:
         wrong moment leaves the pool's lock held by nobody: from then on every operation waits for it, for ever.
         """
         task = asyncio.ensure_future(self._mapped(what, operation))
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
         task.add_done_callback(_retrieve)
         # The client's bound comes first. This one holds where that does not reach: a name being resolved.
         done, _ = await asyncio.wait({task}, timeout=seconds)

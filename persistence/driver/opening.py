@@ -53,11 +53,14 @@ async def open_database(
         StoreUnavailable: The server can't be reached, or has no primary.
     """
     backend = _backend(uri, driver, operation_timeout_seconds, app_name, log)
+    seconds = operation_timeout_seconds
+    database = Database(backend, name, is_replica_set=False, operation_timeout_seconds=seconds, log=log)
     try:
-        return await _connect(backend, uri, name, operation_timeout_seconds, log)
+        await _connect(database, uri)
     except BaseException:
-        await backend.close()
+        await database.close()
         raise
+    return database
 
 
 def _backend(uri: str, driver: str, seconds: float, app_name: str, log: Logger | LoggerAdapter[Any]) -> Backend:
@@ -74,13 +77,11 @@ def _backend(uri: str, driver: str, seconds: float, app_name: str, log: Logger |
         raise ConfigurationError(f"mongodb_uri can't be used: {without_secrets(str(error), uri)}") from None
 
 
-async def _connect(backend: Backend, uri: str, name: str, seconds: float, log: Logger | LoggerAdapter[Any]) -> Database:
-    database = Database(backend, name, is_replica_set=False, operation_timeout_seconds=seconds, log=log)
+async def _connect(database: Database, uri: str) -> None:
     try:
-        await database.first_contact(max(seconds, CONNECT_SECONDS))
+        await database.first_contact(max(database.operation_timeout_seconds, CONNECT_SECONDS))
     except PersistenceError as error:
-        raise _explained(error, uri, name) from error
-    return database
+        raise _explained(error, uri, database.name) from error
 
 
 def _explained(error: PersistenceError, uri: str, name: str) -> PersistenceError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from persistence import clock
 from persistence.driver import Collection, Database, open_database
 from persistence.errors import StoreUnavailable
 from tests.cluster.waiting import eventually
@@ -69,6 +70,20 @@ async def test_a_server_that_answers_no_goodbye_does_not_keep_a_client_open(
     replica_set.fail(["endSessions"], times=None, **goodbyes)
     async with asyncio.timeout(UNBOUNDED):
         await database.close()
+
+
+async def test_a_client_that_is_closed_leaves_nothing_at_work(replica_set: ReplicaSet) -> None:
+    before = asyncio.all_tasks()
+    database = await open_database(replica_set.uri, "test", operation_timeout_seconds=OPERATION_TIMEOUT)
+    things = database.collection("things")
+    replica_set.kill()
+    asking = [asyncio.create_task(things.find_one({})) for _ in range(50)]
+    await clock.sleep(0)
+    for one in asking:
+        one.cancel()
+    await asyncio.wait(asking)
+    await database.close()
+    assert asyncio.all_tasks() == before
 
 
 async def test_many_operations_on_a_silent_server_end_together(replica_set: ReplicaSet, database: Database) -> None:
