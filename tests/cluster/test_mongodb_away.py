@@ -11,6 +11,7 @@ import pytest
 from tornado.httpclient import HTTPError
 
 from tests.cluster.kernel_socket import Closed
+from tests.cluster.light_kernels import LIGHT
 from tests.cluster.outages import KINDS, Database, Outage, behind_a_proxy, known_away, known_back
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
@@ -27,9 +28,9 @@ def trio(database: Database) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-async def kernel_id(rest: Rest) -> str:
-    """A kernel that replicas 0 (its owner) and 1 hold, and replica 2 has not met."""
-    kernel_id = await rest.start(on=0)
+async def kernel_id(rest: Rest, request: pytest.FixtureRequest) -> str:
+    """A light kernel, or of the kind that is asked for, which replicas 0 (its owner) and 1 hold, and 2 has not met."""
+    kernel_id = await rest.start(on=0, name=getattr(request, "param", LIGHT))
     for number in HELD_ON:
         await rest.run(kernel_id, "import time", on=number)
     return kernel_id
@@ -63,6 +64,7 @@ async def test_what_needs_it_is_503_and_never_404_nor_a_list_that_lacks_somethin
     assert await rest.listed() == {kernel_id}
 
 
+@pytest.mark.parametrize("kernel_id", ["python3"], indirect=True)
 async def test_kernels_that_a_replica_holds_run_open_and_interrupt(rest: Rest, kernel_id: str, outage: Outage) -> None:
     async with await rest.open(kernel_id, on=0) as before:
         with outage():
@@ -103,7 +105,7 @@ async def test_a_replica_that_is_told_to_stop_meanwhile_leaves_its_kernels_to_th
 ) -> None:
     (leaving,) = trio.start()
     async with Rest([leaving.url], trio.token) as there:
-        kernel_id = await there.start()
+        kernel_id = await there.start(name=LIGHT)
         async with await there.open(kernel_id) as opened:
             await opened.execute("x = 7")
             with database.silent():

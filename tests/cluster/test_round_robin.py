@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from tests.cluster.light_kernels import LIGHT
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 
@@ -23,7 +24,7 @@ class Model:
     gone: list[str] = field(default_factory=list)
 
     async def start(self, _: str | None) -> None:
-        self.kernels[await self.rest.start()] = 0
+        self.kernels[await self.rest.start(name=LIGHT)] = 0
 
     async def execute(self, kernel_id: str) -> None:
         printed = await self.rest.run(kernel_id, "x = globals().get('x', 0) + 1; print(x)", v1=bool(len(self.gone) % 2))
@@ -45,7 +46,7 @@ class Model:
 
     async def look(self, kernel_id: str) -> None:
         model = await self.rest.get(f"/api/kernels/{kernel_id}")
-        assert (model["id"], model["name"]) == (kernel_id, "python3")
+        assert (model["id"], model["name"]) == (kernel_id, LIGHT)
         for absent in (*self.gone[-1:], str(uuid4())):
             await self.rest.get(f"/api/kernels/{absent}", expect=404)
 

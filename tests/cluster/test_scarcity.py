@@ -17,8 +17,10 @@ from pymongo.errors import PyMongoError
 from tornado.httpclient import HTTPError
 
 from enterprise_gateway import threads
+from tests.cluster import light_kernels
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_socket import KernelSocket
+from tests.cluster.light_kernels import LIGHT
 from tests.cluster.outages import known_away, known_back
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import Cluster
@@ -34,7 +36,8 @@ ALMOST_NONE = 8  # descriptors: enough for a request and its answer, too few for
 @pytest.fixture(scope="module")
 def trio(mongod_uri: str) -> Iterator[Cluster]:
     """One replica, whose descriptors each test counts."""
-    with Cluster(mongod_uri) as cluster:
+    with Cluster(mongod_uri, settings=light_kernels.SETTINGS) as cluster:
+        light_kernels.install(cluster)
         cluster.start()
         yield cluster
 
@@ -46,7 +49,7 @@ def replica(trio: Cluster) -> ServerProcess:
 
 @pytest.fixture
 async def kernel_id(rest: Rest) -> str:
-    kernel_id = await rest.start()
+    kernel_id = await rest.start(name=LIGHT)
     await rest.run(kernel_id, "x = 7")
     return kernel_id
 
@@ -82,7 +85,7 @@ async def test_near_the_limit_of_open_files_what_is_new_is_refused_and_what_runs
         await rest.listed()
         before = traces(trio)
         with descriptors_limited(replica.pid, free=ALMOST_NONE):
-            assert "open files" in await refused(rest, "POST", "/api/kernels", {"name": "python3"})
+            assert "open files" in await refused(rest, "POST", "/api/kernels", {"name": LIGHT})
             assert "open files" in await refused(rest, "POST", f"/api/kernels/{kernel_id}/restart", {})
             with pytest.raises(HTTPError, match="503"):
                 await rest.open(kernel_id)
@@ -133,7 +136,7 @@ async def test_starts_and_clients_that_come_and_go_leave_no_descriptor_open(
     for turn in range(4):
         if turn == 1:
             before = open_descriptors(replica.pid)  # what is opened once for all is open by now
-        kernel_id = await rest.start()
+        kernel_id = await rest.start(name=LIGHT)
         await rest.run(kernel_id, "print(1)")
         await rest.delete(f"/api/kernels/{kernel_id}")
         assert (await rest.request("POST", "/api/kernels", body={"name": "bad"})).status_code == 500
@@ -159,13 +162,13 @@ async def test_where_no_process_can_be_started_a_start_is_refused_and_what_runs_
     descriptors = open_descriptors(replica.pid)
     async with await in_use(rest, kernel_id) as opened:
         with processes_limited(require("cgroup"), replica.pid, free=free):
-            answer = await rest.request("POST", "/api/kernels", body={"name": "python3"})
+            answer = await rest.request("POST", "/api/kernels", body={"name": LIGHT})
             assert answer.status_code in ((503,) if free == 0 else (500, 503)), answer.text
             assert answer.json()["message"]
             assert (await opened.execute("print(x)")).printed() == "7"
         await eventually(lambda: traces(trio) == before, "nothing is left of it")
     await eventually(lambda: open_descriptors(replica.pid) <= descriptors, "no descriptor is left open")
-    await rest.delete(f"/api/kernels/{await rest.start()}")
+    await rest.delete(f"/api/kernels/{await rest.start(name=LIGHT)}")
 
 
 async def test_a_kernel_that_gets_no_memory_fails_its_start_with_its_last_words(rest: Rest, trio: Cluster) -> None:
