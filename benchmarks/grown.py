@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from benchmarks.plot import Points, svg
+from benchmarks.process import Spent
 from benchmarks.table import NOTHING, number, row
 
 SIZES = (10, 100, 1_000)
@@ -18,6 +19,7 @@ WORKS = {
     "beat": "beat",
     "list": "GET /api/kernels",
     "relay": "relay of 1,000 messages of one",
+    "rest": "a second at rest",
 }
 
 Values = Mapping[str, float]
@@ -32,6 +34,11 @@ def key(work: str, size: int) -> str:
 def round_trips(duty: str) -> str:
     """Name the commands that a duty sends to the database, as a work."""
     return f"{duty}_round_trips"
+
+
+def beyond(rest: Spent, work: Spent) -> float:
+    """Give the milliseconds of CPU that a work has cost beyond what the replica does at rest in that time."""
+    return (work.cpu_seconds - rest.cpu_seconds / rest.seconds * work.seconds) * 1_000
 
 
 def points(values: Values, work: str) -> Points:

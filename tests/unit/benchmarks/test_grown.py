@@ -5,8 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.grown import SIZES, key, picture, power, table
+from benchmarks.grown import SIZES, beyond, key, picture, power, table
 from benchmarks.plot import svg
+from benchmarks.process import Spent
 
 FOUND = {key("beat", size): 2.0 for size in SIZES} | {key("look", size): size / 4 for size in SIZES}
 
@@ -14,6 +15,11 @@ FOUND = {key("beat", size): 2.0 for size in SIZES} | {key("look", size): size / 
 @pytest.mark.parametrize(("last", "grown"), [(100.0, 1.0), (10.0, 0.0), (1000.0, 2.0)])
 def test_the_power_is_that_of_the_last_growth(last: float, grown: float) -> None:
     assert power({10: 10.0, 100: 10.0, 1_000: last}) == pytest.approx(grown)
+
+
+def test_what_a_replica_does_at_rest_is_no_cost_of_a_work() -> None:
+    at_rest = Spent(seconds=10.0, cpu_seconds=0.5)
+    assert beyond(at_rest, Spent(seconds=4.0, cpu_seconds=1.2)) == pytest.approx(1_000)
 
 
 def test_of_one_size_there_is_no_growth() -> None:
