@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,8 +45,7 @@ async def rest(trio: Cluster) -> AsyncIterator[Rest]:
     """A client of the trio; afterwards no kernel is left, in the lists or on the host."""
     async with Rest(trio.urls, trio.token) as client:
         yield client
-        for kernel_id in await client.listed():
-            await client.request("DELETE", f"/api/kernels/{kernel_id}")
+        await asyncio.gather(*(client.request("DELETE", f"/api/kernels/{one}") for one in await client.listed()))
         await eventually(lambda: not trio.kernel_processes(), "no kernel of the test is left on the host")
 
 

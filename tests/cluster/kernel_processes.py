@@ -30,7 +30,8 @@ class KernelProcess:
 
 def kernel_processes(runtime: Path) -> list[KernelProcess]:
     """List the kernels whose connection files lie below `runtime`."""
-    found = (_look(pid, f"{runtime}/") for pid in _pids())
+    root = f"{runtime}/"
+    found = (_look(pid, root) for pid in _pids() if os.fsencode(root) in _arguments(pid))
     return [process for process in found if process is not None]
 
 
@@ -45,14 +46,20 @@ def runs(pid: int) -> bool:
 
 
 def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _arguments(pid: int) -> bytes:
+    """The command line as it stands there: tests look at all of them again and again."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""  # it ended while we looked
 
 
 def _command(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return []  # it ended while we looked
+    return _arguments(pid).decode(errors="replace").split("\0")
 
 
 def _look(pid: int, root: str) -> KernelProcess | None:
