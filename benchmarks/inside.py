@@ -86,7 +86,8 @@ async def ask(replica: Replica) -> None:
     """Ask each kernel whether it is busy, as after a long silence, and wait for all answers."""
     for held in replica.parts.held:
         replica.ownership._prober.ask(held)
-    await asyncio.gather(*(held.probe for held in replica.parts.held if held.probe is not None))
+    # Not gathered: one that is asked anew meanwhile is cancelled, and that is no failure of the others.
+    await asyncio.wait([held.probe for held in replica.parts.held if held.probe is not None])
 
 
 Duty = Callable[[Replica], Awaitable[None]]
