@@ -7,9 +7,10 @@ already keeps what it has.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from enterprise_gateway.errors import no_room
+from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
+from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
 from enterprise_gateway.shortage import WORK_DESCRIPTORS, descriptors_are_short
 from persistence import disk
 
@@ -18,11 +19,11 @@ class Headroom:
     """Of this replica and its host.
 
     Args:
-        runtime_dir: Where the kernels of this host have their directories.
+        directories: Of the kernels of this host.
     """
 
-    def __init__(self, runtime_dir: Path) -> None:
-        self._runtime_dir = runtime_dir
+    def __init__(self, directories: RuntimeDirectories) -> None:
+        self._directories = directories
 
     def check_for_client(self) -> None:
         """See that this process may open what a WebSocket needs.
@@ -43,5 +44,13 @@ class Headroom:
             GatewayError: 503, they have not.
         """
         self.check_for_client()
-        if await asyncio.to_thread(disk.is_short, self._runtime_dir):
-            raise no_room(f"The disk with the kernels' directory {self._runtime_dir} is full.")
+        try:
+            full = await asyncio.to_thread(self._disk_is_full)
+        except (UnsafeRuntimeDirectory, OSError) as error:
+            raise no_room(f"The kernels' directory can't be used: {error}") from error
+        if full:
+            raise no_room(f"The disk with the kernels' directory {self._directories.root} is full.")
+
+    def _disk_is_full(self) -> bool:
+        self._directories.prepare()  # somebody may have tidied it away
+        return disk.is_short(self._directories.root)

@@ -89,7 +89,7 @@ class Managers:
         self._settings = settings
         self._context = context
         self._log = log
-        self.headroom = Headroom(local.directories.root)
+        self.headroom = Headroom(local.directories)
 
     @property
     def host(self) -> HostIdentity:

@@ -83,7 +83,7 @@ class RuntimeDirectories:
         return self.root / f"{kernel_id}.{generation}"
 
     def make(self, kernel_id: str, generation: int) -> Path:
-        """Make that directory.
+        """Make that directory, and the root again where that has been tidied away.
 
         Raises:
             LaunchError: It exists: this generation was launched before, and may live.
@@ -91,7 +91,7 @@ class RuntimeDirectories:
             OSError: The disk is full, or not writable.
         """
         path = self.path(kernel_id, generation)
-        check_private(self.root)
+        self.prepare()
         try:
             path.mkdir(mode=0o700)
         except FileExistsError as error:
@@ -128,10 +128,7 @@ def check_private(directory: Path) -> None:
     Raises:
         UnsafeRuntimeDirectory: It is not.
     """
-    try:
-        found = directory.lstat()
-    except FileNotFoundError as error:
-        raise UnsafeRuntimeDirectory(f"The runtime directory {directory} is gone. Restart the gateway.") from error
+    found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafeRuntimeDirectory(f"{directory} is a file or a link, and must be a directory. Name another.")
     if found.st_uid != os.geteuid():

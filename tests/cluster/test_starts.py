@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 
 from tests.cluster import light_kernels
 from tests.cluster.replicas import Cluster
@@ -66,3 +67,15 @@ async def test_what_a_kernel_writes_while_it_starts_is_bounded(rest: Rest, trio:
     await eventually(lambda: list(trio.folder.rglob("kernel.log.1")), "its output was shortened")
     start.cancel()
     await eventually(lambda: not trio.kernel_processes(), "it is withdrawn")
+
+
+async def test_where_the_kernels_directory_was_wiped_others_start_and_open_websockets_go_on(
+    rest: Rest, trio: Cluster
+) -> None:
+    before = await rest.start(on=0)
+    async with await rest.open(before, on=0) as kernel:
+        assert (await kernel.execute("print('before')")).printed().strip() == "before"
+        shutil.rmtree(trio.runtime / "k")
+        after = await rest.start(on=0)
+        assert await rest.run(after, "print('another')") == "another"
+        assert (await kernel.execute("print('after')")).printed().strip() == "after"
