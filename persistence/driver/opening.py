@@ -26,6 +26,7 @@ CONNECT_SECONDS = 10.0
 """How long the first connection may take, where the operation timeout is shorter: TLS and elections take their time."""
 
 _TIMEOUTS = re.compile(r" \(configured timeouts:[^)]*\)")
+_NOBODY_YET = re.compile(r"No .* found yet")  # as PyMongo has it while it waits for the first answer
 _LOG = logging.getLogger("persistence.driver")
 
 
@@ -101,4 +102,6 @@ def _explained(error: PersistenceError, uri: str, name: str) -> PersistenceError
 def _told(cause: BaseException | None, uri: str) -> str:
     """Give the part of a driver's message that a person needs: which host, and why."""
     text = "" if cause is None else str(cause).partition(", Timeout:")[0]
+    if _NOBODY_YET.fullmatch(text):
+        return "it has given no answer"
     return without_secrets(_TIMEOUTS.sub("", text), uri)

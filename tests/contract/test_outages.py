@@ -86,6 +86,17 @@ async def test_a_client_that_is_closed_leaves_nothing_at_work(replica_set: Repli
     assert asyncio.all_tasks() == before
 
 
+async def test_a_silent_server_is_named_to_who_would_open_it(
+    replica_set: ReplicaSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("persistence.driver.opening.CONNECT_SECONDS", OPERATION_TIMEOUT)
+    replica_set.pause()
+    named = rf"the database at mongodb://{replica_set.host} can't be reached: it has given no answer"
+    with pytest.raises(StoreUnavailable, match=named):
+        await open_database(replica_set.uri, "test", operation_timeout_seconds=OPERATION_TIMEOUT)
+    replica_set.resume()
+
+
 async def test_many_operations_on_a_silent_server_end_together(replica_set: ReplicaSet, database: Database) -> None:
     things = database.collection("things")
     await things.insert({"_id": 1})
