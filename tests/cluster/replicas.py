@@ -198,7 +198,7 @@ class Cluster:
 
     def document(self, kernel_id: str) -> dict[str, Any]:
         """The record of a kernel, ended or not."""
-        return next(document for document in self.documents("kernels") if document["_id"] == kernel_id)
+        return next(iter(self.documents("kernels", {"_id": kernel_id})))
 
     def write(self, collection: str, document_id: str, values: Mapping[str, Any]) -> None:
         """Set fields of a document, past the gateway."""
