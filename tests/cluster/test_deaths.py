@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from typing import Any
 
@@ -65,10 +66,14 @@ async def test_an_interrupt_of_a_kernel_whose_death_nobody_has_told_says_it(rest
     interrupt = f"/api/kernels/{kernel_id}/interrupt"
     assert (await rest.request("POST", interrupt, on=1)).status_code == 204
     (process,) = trio.kernel_processes(kernel_id)
+    death = os.pidfd_open(process.pid)
     trio.replicas[0].signal(signal.SIGSTOP)
-    process.kill()
-    await eventually(lambda: not trio.kernel_processes(kernel_id), "it is dead")
-    answer = await rest.request("POST", interrupt, on=1)
+    try:
+        process.kill()
+        await eventually(lambda: select.select([death], [], [], 0)[0], "it is dead to the last thread")
+        answer = await rest.request("POST", interrupt, on=1)
+    finally:
+        trio.replicas[0].signal(signal.SIGCONT)
+        os.close(death)
     assert (answer.status_code, answer.json()["reason"]) == (409, "Kernel has died")
-    trio.replicas[0].signal(signal.SIGCONT)
     await ended(trio, kernel_id)
