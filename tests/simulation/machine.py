@@ -278,8 +278,8 @@ class Deployment(Disturbed):
 
     @rule(who=WHO, seconds=st.floats(1.0, 20.0))
     def a_kernel_is_used_where_it_cant_be_written(self, who: int, seconds: float) -> None:
-        replica = self._replica(who)
-        if replica is not None:
+        leader, replica = self._healthy_leader(), self._replica(who)
+        if leader is not None and replica is not None:
             self.a_kernel_is_almost_due(-1.0)
             self.world.cut(replica)
             self.use(0, who)

@@ -33,9 +33,10 @@ def expiry_by_wall_clock(state: Deployment) -> None:
 
 
 def culling_at_once_after_an_outage(state: Deployment) -> None:
-    state.begin(seed=0, replicas=1, who=0)
-    state.the_leader_hears_late_of_a_renewal_and_is_cut_off(seconds=8.0, slow=4.0)
-    state.a_kernel_is_used_where_it_cant_be_written(seconds=9.0, who=0)
+    state.begin(seed=121, replicas=2, who=0)
+    state.a_lease_passes()
+    state.kill(who=580)
+    state.a_kernel_is_used_where_it_cant_be_written(seconds=4.0, who=661)
 
 
 def culling_by_what_is_written_alone(state: Deployment) -> None:
