@@ -44,6 +44,7 @@ class Noticing:
         self._shutdown = shutdown
         self._hydrator = hydrator
         self._ownership = ownership
+        self._short = False
 
     async def look(self) -> None:
         """Ask once about all kernels that concern this replica, and act on what differs.
@@ -119,12 +120,25 @@ class Noticing:
 
         async def hydrate_some() -> None:
             for kernel_id in left:
-                await self._hydrate(kernel_id)
+                if self._parts.held.get(kernel_id) is not None or self._room():
+                    await self._hydrate(kernel_id)
 
         some = (hydrate_some() for _ in range(min(HYDRATED_AT_ONCE, len(kernel_ids))))
         for failure in await asyncio.gather(*some, return_exceptions=True):
             if failure is not None:
                 raise failure
+
+    def _room(self) -> bool:
+        """May this process open what one more kernel needs, and answer requests all the same?"""
+        try:
+            self._parts.managers.headroom.check_for_client()
+        except GatewayError as error:
+            if not self._short:
+                self._parts.log.error("Not all kernels of this host can be watched from here: %s", error.message)
+            self._short = True
+            return False
+        self._short = False
+        return True
 
     async def _hydrate(self, kernel_id: str) -> None:
         record = await self._parts.store.kernels.get(kernel_id)

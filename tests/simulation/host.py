@@ -173,6 +173,9 @@ class Managers:
     async def check_for_kernel(self) -> None:
         return None
 
+    def check_for_client(self) -> None:
+        return None
+
     def reaches(self, kernel: Any) -> bool:
         return True
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 from unittest.mock import AsyncMock, Mock
 
 import pytest
 
+from enterprise_gateway.errors import no_room
 from enterprise_gateway.kernels.held import HeldKernels
 from enterprise_gateway.kernels.hydrate import Hydrator
 from enterprise_gateway.kernels.noticing import HYDRATED_AT_ONCE, Noticing
@@ -40,14 +41,19 @@ class Hydrations:
             self.at_work -= 1
 
 
-def noticing(hydrations: Hydrations, *, orphans: int) -> Noticing:
-    """Of a replica that has so many kernels to adopt."""
+def noticing(
+    hydrations: Hydrations, *, orphans: int, held: Sequence[str] = (), check: Callable[[], None] = lambda: None
+) -> Noticing:
+    """Of a replica that has so many kernels to adopt, some of which it holds already."""
     records = {f"k{n}": running_kernel(f"k{n}", owner=None) for n in range(orphans)}
     kernels = Mock(get=AsyncMock(side_effect=records.get))
     kernels.notices = AsyncMock(
         return_value=[KernelNotice.from_document(record.to_document()) for record in records.values()]
     )
-    parts = Mock(held=HeldKernels(), store=Mock(kernels=kernels), log=logging.getLogger("test"))
+    managers = Mock(headroom=Mock(check_for_client=check))
+    parts = Mock(held=HeldKernels(), store=Mock(kernels=kernels), managers=managers, log=logging.getLogger("test"))
+    for kernel_id in held:
+        parts.held.add(Mock(kernel_id=kernel_id, generation=0, owned=False))
     return Noticing(
         cast(KernelParts, parts),
         cast(Hydrator, hydrations),
@@ -82,3 +88,22 @@ async def test_a_look_that_finds_the_database_away_leaves_nothing_at_work() -> N
     with pytest.raises(StoreUnavailable, match="away"):
         await noticing(hydrations, orphans=5).look()
     assert (hydrations.at_work, hydrations.done) == (0, 4)
+
+
+async def test_where_few_files_may_be_opened_only_what_is_held_is_hydrated_and_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def check() -> None:
+        raise no_room("too few files")
+
+    async def work() -> None:
+        """It has nothing to wait for."""
+
+    hydrations = Hydrations(work)
+    seen = noticing(hydrations, orphans=3, held=["k1"], check=check)
+    await seen.look()
+    await seen.look()
+    assert hydrations.done == 2
+    assert [record.getMessage() for record in caplog.records if "too few files" in record.getMessage()] == [
+        "Not all kernels of this host can be watched from here: too few files"
+    ]
