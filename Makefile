@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 PROFILE_ARGS ?=
 # How many test processes work side by side; 0 runs all tests in one.
-WORKERS     ?= 2
+WORKERS     ?= 3
 MINUTES     ?= 60
 
 BIN         := $(VENV)/bin
