@@ -17,6 +17,7 @@ from enterprise_gateway.provisioners.errors import (
     ProvisionerNotRestorable,
 )
 from enterprise_gateway.provisioners.local import LocalSettings
+from tests.cluster.waiting import eventually
 from tests.unit.kernels.managed import ENV, Make, adopted, launched, read_proc
 
 STOCK = KernelSpec(argv=["sleep", "1000"], metadata={"kernel_provisioner": {"provisioner_name": "stock"}})
@@ -79,7 +80,9 @@ async def test_a_foreign_provisioner_launches_with_the_environment_given(make: M
     manager = await launched(make(spec), env={**ENV, "A": "request"})
     assert manager.provisioner is not None
     pid = manager.provisioner.pid  # type: ignore[attr-defined]
-    assert b"A=request" in read_proc(pid, "environ").split(b"\0")
+    # The kernel of the system shows none for a moment while a process is being exec'd.
+    environ = await eventually(lambda: read_proc(pid, "environ").strip(b"\0"), "the environment can be read")
+    assert b"A=request" in environ.split(b"\0")
     assert manager.process is None
 
 
