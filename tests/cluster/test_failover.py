@@ -35,14 +35,15 @@ def live(cluster: Cluster) -> set[str]:
 
 
 async def leader(cluster: Cluster) -> int:
-    """Which of the replicas leads."""
+    """Which of the replicas leads, and knows it: the lease may be written before its holder has heard so."""
 
-    def holder() -> str | None:
+    def known() -> list[int]:
         urls = {document["_id"]: document["url"] for document in cluster.documents("replicas")}
-        return next((urls[lease["holder"]] for lease in cluster.documents("leases") if lease.get("holder")), None)
+        leases = {urls.get(lease["holder"]): lease["term"] for lease in cluster.documents("leases")}
+        told = {url: f"This replica leads, in term {term}\n" for url, term in leases.items()}
+        return [n for n, one in enumerate(cluster.replicas) if one.url in told and told[one.url] in one.log]
 
-    url = await eventually(holder, "somebody leads")
-    return [replica.url for replica in cluster.replicas].index(url)
+    return (await eventually(known, "somebody leads"))[0]
 
 
 async def is_watched(cluster: Cluster, kernel_id: str) -> None:
