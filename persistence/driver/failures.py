@@ -64,13 +64,13 @@ def _passing(error: BaseException) -> bool:
 def _of_bulk(what: str, error: driver.BulkWriteError) -> PersistenceError:
     details = error.details or {}
     writes = details.get("writeErrors", [])
-    if not writes or all(write.get("code") in _PASSING_CODES for write in writes):
-        return StoreUnavailable(f"{what}: no majority has acknowledged it")
-    duplicate = next((write for write in writes if write.get("code") == _DUPLICATE_KEY), None)
-    if duplicate is not None:
-        return DuplicateKey(_index(str(duplicate.get("errmsg", ""))))
-    codes = sorted({str(write.get("code")) for write in writes})
-    return PersistenceError(f"{what}: the database refused it (codes {', '.join(codes)})")
+    codes = {write.get("code") for write in writes}
+    if refused := codes - _PASSING_CODES - {_DUPLICATE_KEY}:
+        return PersistenceError(f"{what}: the database refused it (codes {', '.join(sorted(map(str, refused)))})")
+    if codes == {_DUPLICATE_KEY} and not details.get("writeConcernErrors"):
+        return DuplicateKey(_index(str(writes[0].get("errmsg", ""))))
+    # Of the other documents some may be lost with this primary.
+    return StoreUnavailable(f"{what}: no majority has acknowledged it")
 
 
 def _index(message: str) -> str:

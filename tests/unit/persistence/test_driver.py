@@ -82,6 +82,8 @@ def test_an_operation_that_timed_out_or_lost_its_server_means_that_the_database_
         pymongo_errors.OperationFailure("x", 112),
         pymongo_errors.OperationFailure("x", 999, {"errorLabels": ["RetryableWriteError"]}),
         pymongo_errors.BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]}),
+        pymongo_errors.BulkWriteError({"writeErrors": [{"code": 11000}], "writeConcernErrors": [{"code": 64}]}),
+        pymongo_errors.BulkWriteError({"writeErrors": [{"code": 11000}, {"code": 11602}]}),
     ],
 )
 def test_passing_trouble_is_unavailable_but_the_next_operation_may_try(error: Exception) -> None:
@@ -96,6 +98,7 @@ def test_passing_trouble_is_unavailable_but_the_next_operation_may_try(error: Ex
         pymongo_errors.OperationFailure("x", 13),
         pymongo_errors.DocumentTooLarge("x"),
         pymongo_errors.BulkWriteError({"writeErrors": [{"code": 2, "errmsg": "x"}]}),
+        pymongo_errors.BulkWriteError({"writeErrors": [{"code": 11000}, {"code": 2}]}),
         InvalidDocument("x"),
         OverflowError("x"),
         UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates"),
