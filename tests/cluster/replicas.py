@@ -200,6 +200,11 @@ class Cluster:
         """The record of a kernel, ended or not."""
         return next(iter(self.documents("kernels", {"_id": kernel_id})))
 
+    def updates(self, kernel_id: str) -> list[dict[str, Any]]:
+        """The updates of a kernel's record as the server has them in its oplog, oldest first: `wall` is when."""
+        where = {"ns": f"{self.database}.kernels", "op": "u", "o2._id": kernel_id}
+        return list(self._client["local"]["oplog.rs"].find(where))
+
     def write(self, collection: str, document_id: str, values: Mapping[str, Any]) -> None:
         """Set fields of a document, past the gateway."""
         self._client[self.database][collection].update_one({"_id": document_id}, {"$set": dict(values)})

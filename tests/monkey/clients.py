@@ -13,7 +13,7 @@ from tornado.httpclient import HTTPError
 
 from persistence import clock
 from tests.cluster.kernel_socket import Closed, KernelSocket
-from tests.monkey.history import KILLED, OF_ITSELF, History, Story, Violation
+from tests.monkey.history import KILLED, OF_ITSELF, End, History, Story, Violation
 
 MOST_KERNELS = 2
 NAPS = 0.15
@@ -37,7 +37,7 @@ class Client:
         urls: Gives the replicas as they are now.
         token: Of the gateway.
         history: Where its facts go.
-        reason_of: Gives the reason that a kernel's record tells of its end.
+        end_of: Gives what the database knows of a kernel's end.
         chance: Its own random numbers.
         nap_seconds: How long it does nothing now and then, at most; 0: it never does.
     """
@@ -47,13 +47,13 @@ class Client:
         urls: Callable[[], list[str]],
         token: str,
         history: History,
-        reason_of: Callable[[str], Awaitable[str]],
+        end_of: Callable[[str], Awaitable[End]],
         chance: random.Random,
         *,
         nap_seconds: float = 0.0,
     ) -> None:
         self._nap_seconds = nap_seconds
-        self._reason_of = reason_of
+        self._end_of = end_of
         self._urls = urls
         self._token = token
         self._history = history
@@ -143,7 +143,8 @@ class Client:
         alive, gone = self._history.alive_before(), self._history.gone_before()
         answer = await self._request("GET", "/api/kernels")
         self._expect(answer, 200)
-        self._history.was_listed({kernel["id"] for kernel in answer.json()}, alive, gone)
+        for story in self._history.was_listed({kernel["id"] for kernel in answer.json()}, alive, gone):
+            await self._was_not_found(story)
 
     async def restart(self, story: Story) -> None:
         """Restart the kernel."""
@@ -214,7 +215,7 @@ class Client:
 
     async def _note_its_own_death(self, story: Story, pid: int) -> None:
         """A fault in a library ends a kernel now and then. The gateway says so; it sends no SIGSEGV itself."""
-        if story.is_another(pid) and OF_ITSELF in await self._reason_of(story.kernel_id):
+        if story.is_another(pid) and OF_ITSELF in (await self._end_of(story.kernel_id)).reason:
             print(f"{story.kernel_id} died of itself")
             self._history.killed(story.kernel_id)
 
@@ -230,8 +231,7 @@ class Client:
         return True
 
     async def _was_not_found(self, story: Story) -> None:
-        unused_seconds = story.unused_seconds  # by now; the database may keep us waiting
-        story.was_not_found(await self._reason_of(story.kernel_id), unused_seconds)
+        story.was_not_found(await self._end_of(story.kernel_id))
 
     def _expect(self, answer: httpx.Response, status: int) -> None:
         if answer.status_code == status:

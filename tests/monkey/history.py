@@ -3,8 +3,9 @@
 An answer that was given is a fact. A request without an answer may have been carried out, may yet be (its replica may
 be paused with the request unread), or never: what it could have changed stays possible from then on.
 
-A kernel may be culled when it was idle for longer than its timeout, and no use of it counts that was sent before. A use
-is known for sure when it was answered, and the replica that served it has not died soon after.
+A kernel may be culled when it was idle for longer than its timeout until the cull was claimed: no use counts that was
+sent before that time, and what is used after the claim is lost. A use is known for sure when it was answered, and the
+replica that served it has not died soon after.
 """
 
 from __future__ import annotations
@@ -40,6 +41,19 @@ class Use:
 
     sent: float
     by: str | None
+
+
+@dataclass(frozen=True)
+class End:
+    """What the database knows of a kernel's end.
+
+    Attributes:
+        reason: What the record says; "None" if the kernel has not ended.
+        culled: When the cull was claimed, on the monotonic clock; None: it was not, as far as is known.
+    """
+
+    reason: str
+    culled: float | None = None
 
 
 @dataclass
@@ -80,14 +94,9 @@ class Story:
         return self.started and not self.deleted and not self.open_deletes
 
     @property
-    def unused_seconds(self) -> float:
-        """How long it may have been idle, at most."""
-        return clock.monotonic() - max((use.sent for use in self.uses), default=-math.inf)
-
-    @property
     def surely_alive(self) -> bool:
-        """Must it be found?"""
-        return self.kept and self.unused_seconds < self.idle_seconds
+        """Must it be found, if no cull was claimed before it was used last?"""
+        return self.kept and self._unused_seconds(clock.monotonic()) < self.idle_seconds
 
     @property
     def surely_gone(self) -> bool:
@@ -144,13 +153,19 @@ class Story:
         self.open_deletes -= 1
         self.deleted = True
 
-    def was_not_found(self, reason: str, unused_seconds: float) -> None:
-        """404, when it was unused for so long; `reason` is what its record says."""
-        culled = reason.startswith("culled: ") and unused_seconds > self.idle_seconds
-        if self.kept and not culled and not self._restart_failed(reason):
-            used = f"was used {unused_seconds:.1f} s before"
-            raise Violation(f"{self.kernel_id}: 404, it was never deleted, {used}, and says: {reason}")
+    def was_not_found(self, end: End) -> None:
+        """404, or a list lacks it."""
+        if self.kept and not self._was_culled(end) and not self._restart_failed(end.reason):
+            used = f"was used {self._unused_seconds(end.culled or clock.monotonic()):.1f} s before"
+            raise Violation(f"{self.kernel_id}: 404, it was never deleted, {used}, and says: {end.reason}")
         self.deleted = True
+
+    def _was_culled(self, end: End) -> bool:
+        return end.culled is not None and self._unused_seconds(end.culled) > self.idle_seconds
+
+    def _unused_seconds(self, at: float) -> float:
+        """How long it may have been idle by then, at most."""
+        return at - max((use.sent for use in self.uses if use.sent < at), default=-math.inf)
 
     def _restart_failed(self, reason: str) -> bool:
         failed = self.open_restarts > 0 and any(words in reason for words in LAUNCH_FAILED)
@@ -221,12 +236,10 @@ class History:
         """The kernels that no list may show which is asked for now."""
         return {story.kernel_id for story in self.stories if story.surely_gone}
 
-    def was_listed(self, listed: set[str], alive_before: set[str], gone_before: set[str]) -> None:
-        """Check a list that was answered."""
-        restarting = {story.kernel_id for story in self.stories if story.open_restarts}
-        lacking = (alive_before & self.alive_before()) - listed - restarting
-        if lacking:
-            raise Violation(f"a list lacks {lacking}")
+    def was_listed(self, listed: set[str], alive_before: set[str], gone_before: set[str]) -> list[Story]:
+        """Check a list that was answered; returns whom it lacks, for each of whom there must be an end."""
         revived = listed & gone_before & self.gone_before()
         if revived:
             raise Violation(f"a list shows {revived}, which were deleted")
+        lacking = (alive_before & self.alive_before()) - listed
+        return [story for story in self.stories if story.kernel_id in lacking and not story.open_restarts]

@@ -12,9 +12,11 @@ import math
 import os
 import random
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +25,7 @@ from tests.cluster.replicas import Cluster
 from tests.cluster.waiting import eventually
 from tests.mongo_proxy import MongoProxy
 from tests.monkey.clients import Client
-from tests.monkey.history import History, Violation
+from tests.monkey.history import End, History, Violation
 from tests.monkey.mischief import LEASES, Mischief
 from tests.monkey.servers import Servers
 from tests.replica_set import ReplicaSet, ThreeMembers
@@ -32,6 +34,7 @@ SECONDS = float(os.environ.get("MONKEY_SECONDS", "60"))
 SEED = int(os.environ.get("MONKEY_SEED", str(secrets.randbelow(1_000_000))))
 CLIENTS = 10
 REPLICAS = 3
+CULLED = "culled: "
 SETTINGS = {
     **LEASES,
     "EG_SHUTDOWN_WAIT_TIME": "2",
@@ -79,13 +82,13 @@ async def clients(trio: Cluster, history: History, idle_seconds: float) -> Async
     def urls() -> list[str]:
         return [replica.url for replica in trio.replicas]
 
-    async def reason_of(kernel_id: str) -> str:
+    async def end_of(kernel_id: str) -> End:
         # By a thread, for the database may be paused, and who goes on with it runs on this loop.
-        return str((await asyncio.to_thread(trio.document, kernel_id)).get("reason"))
+        return await asyncio.to_thread(look_for_end, trio, kernel_id)
 
     async with AsyncExitStack() as stack:
         made = [
-            Client(urls, trio.token, history, reason_of, random.Random(chance.random()), nap_seconds=nap_seconds)
+            Client(urls, trio.token, history, end_of, random.Random(chance.random()), nap_seconds=nap_seconds)
             for _ in range(CLIENTS)
         ]
         for client in made:
@@ -151,6 +154,23 @@ async def test_what_nobody_uses_is_culled_and_nothing_else_whatever_goes_wrong(
     await let_loose()
     await eventually(lambda: all_are(trio, "ended"), "nobody uses a kernel, and all are culled", seconds=90)
     await eventually(lambda: processes_fit(trio), "no process is left", seconds=90)
+
+
+def look_for_end(trio: Cluster, kernel_id: str) -> End:
+    """Find what a record says of a kernel's end, and when a cull of it was claimed first."""
+    reason = str(trio.document(kernel_id).get("reason"))
+    claims = [update["wall"] for update in trio.updates(kernel_id) if claims_cull(update["o"])]
+    if not claims:
+        return End(reason)
+    ago = datetime.now(UTC) - claims[0]  # noqa: TID251 - the server and this test have one clock
+    return End(reason, culled=clock.monotonic() - ago.total_seconds())
+
+
+def claims_cull(update: Mapping[str, Any]) -> bool:
+    """Is this, of the oplog, the claim of a cull?"""
+    changed = update.get("diff", {})
+    reason = {**changed.get("i", {}), **changed.get("u", {})}.get("reason")
+    return isinstance(reason, str) and reason.startswith(CULLED)
 
 
 def tell(trio: Cluster, violation: BaseException) -> None:
