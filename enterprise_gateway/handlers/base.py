@@ -7,6 +7,7 @@ is looked at. `json_api.ApiHandler` adds JSON.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import logging
@@ -14,7 +15,7 @@ import secrets
 from types import TracebackType
 from typing import Any, ClassVar
 
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from enterprise_gateway.errors import GatewayError, forbidden
 from enterprise_gateway.handlers import origin
@@ -193,3 +194,17 @@ class GuardedHandler(RequestHandler):
     def url(self, *parts: str) -> str:
         """Return the path of a route, `base_url` included."""
         return self.gateway.options.prefix + "/".join(parts)
+
+
+@stream_request_body
+class StreamedHandler(GuardedHandler):
+    """Takes what is sent as a body after the checks only, as it comes: here it is thrown away."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a part of the body."""
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
+        """Answer, and say that the connection is closed after it, where that is so."""
+        if not self.request._body_future.done():
+            self.set_header("Connection", "close")
+        return super().finish(chunk)

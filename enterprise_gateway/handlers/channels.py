@@ -17,7 +17,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from enterprise_gateway.errors import GatewayError, bad_request
-from enterprise_gateway.handlers.base import GuardedHandler
+from enterprise_gateway.handlers.base import StreamedHandler
 from enterprise_gateway.handlers.kernels import known_form
 from enterprise_gateway.handlers.operations import Operation, Parameter
 from enterprise_gateway.handlers.routing import Route
@@ -32,7 +32,7 @@ WEBSOCKET_VERSION = "13"
 UPGRADE_REQUIRED = 426
 
 
-class ChannelsHandler(GuardedHandler, WebSocketHandler):
+class ChannelsHandler(StreamedHandler, WebSocketHandler):
     """One client of one kernel."""
 
     auth_resource = "kernels"

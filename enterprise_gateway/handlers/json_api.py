@@ -9,10 +9,9 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import stream_request_body
 
 from enterprise_gateway.errors import GatewayError, missing
-from enterprise_gateway.handlers.base import GuardedHandler
+from enterprise_gateway.handlers.base import StreamedHandler
 from enterprise_gateway.handlers.bodies import Json, parse_json, wrong_content_type
 
 T = TypeVar("T")
@@ -23,8 +22,7 @@ DRAIN_LIMIT_BYTES = 64 << 20
 CLIENT_CLOSED_REQUEST = 499
 
 
-@stream_request_body
-class ApiHandler(GuardedHandler):
+class ApiHandler(StreamedHandler):
     """Takes and gives JSON.
 
     A request is read to its end before a refusal is answered, its body thrown away: an answer that comes before the end
@@ -60,12 +58,6 @@ class ApiHandler(GuardedHandler):
             self._refuse(self._too_large())
         else:
             self._chunks += chunk
-
-    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
-        """Answer, and say that the connection is closed after it, where that is so."""
-        if not self.request._body_future.done():
-            self.set_header("Connection", "close")
-        return super().finish(chunk)
 
     def json_body(self) -> Json:
         """Return the parsed body; None if there is none.

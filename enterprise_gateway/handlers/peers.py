@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enterprise_gateway.handlers.base import KNOWN_METHODS, GuardedHandler
+from enterprise_gateway.handlers.base import KNOWN_METHODS, StreamedHandler
 from enterprise_gateway.handlers.kernels import known_form
 from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.handlers.services import Handovers
@@ -11,7 +11,7 @@ from enterprise_gateway.peers.giving import refused
 from persistence import faults
 
 
-class PeerHandler(GuardedHandler):
+class PeerHandler(StreamedHandler):
     """Answers another replica."""
 
     SUPPORTED_METHODS = KNOWN_METHODS
@@ -20,7 +20,12 @@ class PeerHandler(GuardedHandler):
     quiet = True
 
     async def prepare(self) -> None:
-        """Let every source pass, by whatever name it knows this replica: the ask is judged by its seal."""
+        """Let every source pass, by whatever name it knows this replica: the ask is judged by its seal.
+
+        Raises:
+            GatewayError: 403, there is none.
+        """
+        self.asked()
 
     def asked(self) -> tuple[Handovers, str]:
         """Return who answers, and the sealed ask.

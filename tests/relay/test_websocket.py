@@ -17,6 +17,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from enterprise_gateway.errors import not_found
 from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
+from enterprise_gateway.handlers.peers import PEER_ROUTES
 from enterprise_gateway.relay.codec import V1, V1_SUBPROTOCOL, Framing
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.interfaces import ClientSink
@@ -55,7 +56,7 @@ async def gateway(options: RelayOptions | None = None, **settings: Any) -> Async
             raise not_found(kernel_id)
         return Held(relay, session_id)
 
-    async with serving(extra=(CHANNELS_ROUTE,), **settings) as server:
+    async with serving(extra=(CHANNELS_ROUTE, *PEER_ROUTES), **settings) as server:
         server.kernels.open_channels = open_channels  # type: ignore[method-assign]
         yield server, relay
         relay.close()
@@ -138,6 +139,26 @@ async def test_a_missing_token_is_401_before_any_upgrade() -> None:
         assert caught.value.code == 401
         async with connect(server, query="?token=secret") as client:
             await message_of(client, "status")
+
+
+@pytest.mark.parametrize("path", [f"/api/kernels/{KERNEL_ID}/channels", f"/peer/kernels/{KERNEL_ID}/handover"])
+async def test_no_body_is_read_of_who_may_not_ask(path: str) -> None:
+    async with gateway(tokens=["secret"]) as (server, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000000\r\n\r\n".encode())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answer = await reader.read()
+        assert answer.split()[1] == (b"401" if "channels" in path else b"403")
+        assert b"\r\nConnection: close\r\n" in answer
+        writer.close()
+
+
+async def test_a_body_of_who_opens_a_websocket_is_thrown_away() -> None:
+    async with gateway() as (server, _):
+        reader, writer = await handshake(server, body=b" " * 2_000_000)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 101")
+        writer.close()
 
 
 async def test_a_foreign_page_is_refused_where_no_token_is_needed() -> None:
@@ -270,13 +291,15 @@ async def test_small_answers_are_not_held_back_by_nagle(kernel: FakeKernel, monk
             assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-async def handshake(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def handshake(server: Server, body: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Ask for the upgrade as a client that will say nothing more."""
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(
         f"GET /api/kernels/{KERNEL_ID}/channels HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        f"Sec-WebSocket-Version: 13\r\n{length}\r\n".encode()
+        + body
     )
     return reader, writer
 
