@@ -28,6 +28,7 @@ from enterprise_gateway.config.validation import check_settings
 from enterprise_gateway.last_resort import LastResort
 from enterprise_gateway.log_filters import without_details
 from enterprise_gateway.log_format import LogFormatter
+from enterprise_gateway.memory import keep_for_messages
 from enterprise_gateway.privacy import hide_memory
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
@@ -175,6 +176,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         last_resort = LastResort(self.log)
         self._listen_to_signals(stop, last_resort)
         raise_file_limit()
+        keep_for_messages()
         asyncio.get_running_loop().set_default_executor(started_pool())
         start_threads()
         bound = server.bind(self, self.log)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +13,18 @@ from enterprise_gateway.memory import FEWER_KERNELS, give_back, give_back_for_ev
 from persistence import clock
 
 BLOCKS, BLOCK_BYTES = 20_000, 4_000
+MESSAGES = """
+import resource
+from enterprise_gateway.memory import keep_for_messages
+{first}
+def come_and_go():
+    buffers = [bytearray(b"\\1") * 1_000_000 for _ in range(10)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+begun, ended = come_and_go(), [come_and_go() for _ in range(10)][-1]
+print(ended - begun)
+"""
+"""Ten times ten megabytes; tells how many pages the host has cleared for them, but for the first time."""
+PAGES = 10_000_000 // os.sysconf("SC_PAGE_SIZE")
 
 
 def held_mib() -> float:
@@ -27,6 +41,19 @@ def test_what_was_freed_below_what_is_in_use_goes_back() -> None:
     assert give_back()
     assert before - held_mib() > BLOCKS * BLOCK_BYTES / 2**20 / 2
     assert len(last) == BLOCK_BYTES
+
+
+def test_the_memory_of_large_messages_is_used_again() -> None:
+    assert pages_cleared(first="keep_for_messages()") < PAGES / 10
+
+
+def test_without_being_told_glibc_gives_it_back_each_time() -> None:
+    assert pages_cleared(first="") > PAGES
+
+
+def pages_cleared(first: str) -> int:
+    told = subprocess.run([sys.executable, "-c", MESSAGES.format(first=first)], check=True, capture_output=True)
+    return int(told.stdout)
 
 
 async def test_it_goes_back_each_time_that_some_kernels_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
