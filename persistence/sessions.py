@@ -91,6 +91,10 @@ class SessionStore:
             where["kernel_id"] = while_kernel
         return await self._sessions.delete_many(where) > 0
 
+    async def any_of_kernel(self, kernel_id: str) -> bool:
+        """Tell whether a kernel has a session."""
+        return await self._sessions.find_one({"kernel_id": kernel_id}, ("_id",)) is not None
+
     async def delete_for_kernel(self, kernel_id: str) -> int:
         """Delete all sessions of a kernel, and tell how many there were. Calling it again is harmless."""
         return await self._sessions.delete_many({"kernel_id": kernel_id})

@@ -106,6 +106,19 @@ class HeldKernel:
             return None
         return self.manager if process.get("generation") == self.generation else None
 
+    def give_up(self, process: Mapping[str, Any] | None) -> GatewayKernelManager | None:
+        """Serve and watch no longer what is to be ended; return what has served this process, to end it.
+
+        A local one is the caller's alone from then on. One by a foreign provisioner stays, see `foreign`.
+        """
+        self.release()
+        if self.manager is None or process is None or not self.manager.is_local:
+            return self.foreign(process)
+        if self.manager.process != process:
+            return None
+        manager, self.manager = self.manager, None
+        return manager
+
     def pause(self, record: KernelRecord | KernelNotice) -> None:
         """Another generation is coming, or has come: clients are told, what they had asked is answered `aborted`.
 

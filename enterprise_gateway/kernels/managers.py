@@ -266,13 +266,13 @@ class Managers:
         await self._end(foreign or await self._restore(record), graceful=graceful, restart=True)
 
     async def end_present(
-        self, record: KernelRecord, *, foreign: GatewayKernelManager | None = None, idle: bool = False
+        self, record: KernelRecord, *, serving: GatewayKernelManager | None = None, idle: bool = False
     ) -> None:
         """End the process that the record names, if it names any, and see it dead.
 
         Args:
             record: As the claim returned it.
-            foreign: As for `end_former`.
+            serving: What has served it here, if anything has.
             idle: Is it known to run nothing?
 
         Raises:
@@ -280,7 +280,7 @@ class Managers:
             GatewayError: 503, it can't be reached.
         """
         if record.process is not None or record.former is not None:
-            await self._end(foreign or await self._restore(record), graceful=True, restart=False, idle=idle)
+            await self._end(serving or await self._restore(record), graceful=True, restart=False, idle=idle)
 
     async def _end(self, manager: GatewayKernelManager, *, graceful: bool, restart: bool, idle: bool = False) -> None:
         await ending.end_kernel(

@@ -28,10 +28,10 @@ class StopActs:
             StoreUnavailable: The process has ended; its record is ended by whoever meets it next.
         """
         held = self._parts.held.get(record.kernel_id)
-        foreign = held.foreign(record.process) if held is not None else None
         idle = held is not None and held.known_idle(record.generation)
+        serving = held.give_up(record.process) if held is not None else None
         try:
-            await self._parts.managers.end_present(record, foreign=foreign, idle=idle)
+            await self._parts.managers.end_present(record, serving=serving, idle=idle)
         except ending.EndFailed as error:
             raise unavailable(f"The kernel can't be ended: {error}.", "Kernel can't be ended") from error
         await self._end_record(record)

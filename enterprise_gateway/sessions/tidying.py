@@ -29,6 +29,8 @@ class SessionTidying:
         await until_answered(lambda: self._forget(kernel_id))
 
     async def _forget(self, kernel_id: str) -> None:
+        if not await self._store.sessions.any_of_kernel(kernel_id):
+            return  # as of most kernels: nothing else need be asked
         # Its user may have started it anew by its id meanwhile: then its sessions count again.
         record = await self._store.kernels.get_surely(kernel_id)
         if record is None or not record.live:

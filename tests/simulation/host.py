@@ -206,7 +206,7 @@ class Managers:
     async def end_former(self, record: KernelRecord, *, graceful: bool, foreign: object = None) -> None:
         await self._end(record.former, graceful=graceful)
 
-    async def end_present(self, record: KernelRecord, *, foreign: object = None, idle: bool = False) -> None:
+    async def end_present(self, record: KernelRecord, *, serving: object = None, idle: bool = False) -> None:
         for name in (record.process, record.former):
             await self._end(name, graceful=True)
 

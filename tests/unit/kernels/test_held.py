@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import pytest
 
 from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.held import HeldKernel
+from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.relay.relay import Relay
 from persistence import clock
 from persistence.documents import KernelNotice, KernelRecord
@@ -28,6 +30,14 @@ class FakeRelay:
     def unbind(self, status: str, text: str | None = None) -> None:
         self.generation = None
         self.told.append((status, text))
+
+
+class FakeManager:
+    """Of a process that runs."""
+
+    def __init__(self, process: Mapping[str, Any] | None = None) -> None:
+        self.process = process
+        self.is_local = process is not None
 
 
 @pytest.fixture
@@ -80,3 +90,29 @@ async def test_a_watch_that_has_ended_watches_nothing(held: HeldKernel) -> None:
     held.owned, held.watch = True, asyncio.create_task(clock.sleep(0))
     await held.watch
     assert not held.watched
+
+
+PROCESS = {"pid": 7, "start_ticks": 1}
+
+
+def serving(held: HeldKernel, manager: FakeManager) -> HeldKernel:
+    held.generation, held.manager, held.owned = 1, cast(GatewayKernelManager, manager), True
+    return held
+
+
+def test_what_serves_a_kernel_here_is_given_up_to_who_ends_it(held: HeldKernel) -> None:
+    manager = FakeManager(PROCESS)
+    assert serving(held, manager).give_up(dict(PROCESS)) is cast(Any, manager)
+    assert (held.manager, held.owned) == (None, False)
+
+
+def test_what_serves_another_process_is_not_given_up(held: HeldKernel) -> None:
+    manager = FakeManager(PROCESS)
+    assert serving(held, manager).give_up({"pid": 8, "start_ticks": 1}) is None
+    assert held.manager is cast(Any, manager)
+
+
+def test_what_alone_may_end_a_foreign_kernel_stays_for_a_second_try(held: HeldKernel) -> None:
+    manager = FakeManager()
+    assert serving(held, manager).give_up({"generation": 1}) is cast(Any, manager)
+    assert held.manager is cast(Any, manager)

@@ -82,3 +82,22 @@ async def test_they_go_when_the_database_is_back(world: World) -> None:
     with away(world.store.database):
         world.tidying.made(world.step(ended), ended)
     await until_sessions(world, "s2")
+
+
+async def test_for_a_kernel_without_a_session_its_record_is_not_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.store.sessions.update("s1", {"kernel_id": "k2"})
+    read: list[str] = []
+    surely = world.store.kernels.get_surely
+
+    async def noted(kernel_id: str) -> KernelRecord | None:
+        read.append(kernel_id)
+        return await surely(kernel_id)
+
+    monkeypatch.setattr(world.store.kernels, "get_surely", noted)
+    await world.end("k1")
+    await world.end("k2")
+    await until_sessions(world)
+    await world.background.stop()
+    assert read == ["k2"]
