@@ -149,6 +149,13 @@ def _why_kept(
 
 
 def _extension(timeout_seconds: float, now: datetime, clock_steps: Sequence[ClockStep]) -> float:
-    """What is added while times from before a jump of the clock may still decide: they look older by that jump."""
-    span = timedelta(seconds=timeout_seconds)
-    return sum(step.seconds for step in clock_steps if step.seconds > 0 and now - step.at <= span)
+    """What is added while times from before a jump of the clock may still decide: they look older by that jump.
+
+    So does an earlier jump itself, by those after it.
+    """
+    since, added = now - timedelta(seconds=timeout_seconds), 0.0
+    for step in reversed(clock_steps):
+        if step.seconds > 0 and step.at >= since:
+            added += step.seconds
+            since -= timedelta(seconds=step.seconds)
+    return added

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -130,18 +131,33 @@ def test_a_jump_back_makes_no_kernel_younger_than_the_clock_says() -> None:
     assert stepped(TIMEOUT + 1, step=-100.0, at=10)
 
 
-@given(
-    idle=st.floats(0, 10 * TIMEOUT),
-    jump=st.floats(2.1, 10 * TIMEOUT),
-    at=st.floats(0, 10 * TIMEOUT),
-)
-def test_no_jump_forward_culls_early(idle: float, jump: float, at: float) -> None:
-    """True time: active at 0, the clock jumps at `at`, looked at `idle`."""
-    jumped = at <= idle
-    now = NOW + timedelta(seconds=idle + (jump if jumped else 0.0))
-    steps = [ClockStep(seconds=jump, at=NOW + timedelta(seconds=at + jump))] if jumped else []
-    if judge(kernel(), now, RULES, live={"r1"}, clock_steps=steps).cull:
-        assert idle > TIMEOUT - 0.001
+JUMPS = st.lists(st.tuples(st.floats(0, 2 * TIMEOUT), st.floats(-10 * TIMEOUT, 10 * TIMEOUT)), max_size=6)
+
+
+def is_culled(idle: float, jumps: Iterable[tuple[float, float]]) -> bool:
+    """Judge a kernel after it was idle for so long, in true time; each jump comes so long after the one before."""
+    true, ahead, steps = 0.0, 0.0, []
+    for wait, jump in jumps:
+        if true + wait > idle:
+            break
+        true, ahead = true + wait, ahead + jump
+        steps.append(ClockStep(seconds=jump, at=NOW + timedelta(seconds=true + ahead)))
+    now = NOW + timedelta(seconds=idle + ahead)
+    return judge(kernel(), now, RULES, live={"r1"}, clock_steps=steps).cull
+
+
+def test_a_jump_that_looks_old_for_another_came_after_it_still_counts() -> None:
+    assert not is_culled(39.0, [(16.0, 0.8 * TIMEOUT), (12.0, 1.3 * TIMEOUT)])
+
+
+@given(idle=st.floats(0, TIMEOUT), jumps=JUMPS)
+def test_no_jumps_cull_early(idle: float, jumps: list[tuple[float, float]]) -> None:
+    assert not is_culled(idle - 0.001, jumps)
+
+
+@given(idle=st.floats(0, TIMEOUT), jumps=JUMPS)
+def test_no_jumps_forward_cull_late(idle: float, jumps: list[tuple[float, float]]) -> None:
+    assert is_culled(TIMEOUT + 0.001 + idle, [(wait, abs(jump)) for wait, jump in jumps])
 
 
 def test_the_same_rules_have_the_same_digest_in_whatever_order() -> None:
