@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from culling.election import Term
+from culling.jumps import unknown
 from culling.membership import Membership
 from culling.policy import NEVER, CullRules, Verdict, judge
 from culling.vouching import Vouching, beats_of
@@ -151,7 +152,7 @@ class Culler:
         A jump that nobody has seen, as no replica was there, is not known.
         """
         known = list(term.lease.clock_steps)
-        new = [step for step in self._store.clock.steps if not any(_same(step, each) for each in known)]
+        new = unknown(self._store.clock.steps, known)
         if new and not term.over:
             await self._store.leases.note_clock_steps(term.lease, (known + new)[-MOST_STEPS:])
         return known + new
@@ -201,8 +202,3 @@ class Culler:
             reason=verdict.reason,
             details={"idle_seconds": round(verdict.idle_seconds, 3), "term": term.number},
         )
-
-
-def _same(step: ClockStep, other: ClockStep) -> bool:
-    """Whether two replicas have seen the same jump: at about the same time, by about as much."""
-    return abs(step.at - other.at) < timedelta(seconds=60) and abs(step.seconds - other.seconds) < 5

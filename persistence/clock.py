@@ -156,9 +156,9 @@ def _step(before: tuple[datetime, float, float], after: tuple[datetime, float, f
     gone = (after[0] - before[0]).total_seconds()
     shortest, longest = after[1] - before[2], after[2] - before[1] + _MILLISECOND.total_seconds()
     if gone > longest and gone - shortest > STEP_SECONDS:
-        return ClockStep(seconds=gone - shortest, at=after[0])
+        return ClockStep(seconds=gone - shortest, at=after[0], within_seconds=longest)
     if gone < shortest and longest - gone > STEP_SECONDS:
-        return ClockStep(seconds=gone - longest, at=after[0])
+        return ClockStep(seconds=gone - longest, at=after[0], within_seconds=longest)
     return None
 
 

@@ -17,16 +17,22 @@ class ClockStep:
     seconds: float
     """How far it jumped, at most; above 0: ahead, so that what was stored before looks older than it is."""
     at: datetime
-    """When, on the clock as it was after the jump."""
+    """When it was seen, on the clock as it was after the jump."""
+    within_seconds: float = 60.0
+    """It happened at most so long before: the reading before was made then."""
 
     def to_document(self) -> Document:
         """Give the stored form."""
-        return {"seconds": self.seconds, "at": instant(self.at)}
+        return {"seconds": self.seconds, "at": instant(self.at), "within_seconds": self.within_seconds}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> ClockStep:
         """Read the stored form."""
-        return cls(seconds=float(document["seconds"]), at=instant(document["at"]))
+        return cls(
+            seconds=float(document["seconds"]),
+            at=instant(document["at"]),
+            within_seconds=float(document.get("within_seconds", cls.within_seconds)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,7 @@ async def test_what_another_has_can_not_be_given_back(leases: LeaseStore) -> Non
 
 async def test_steps_of_the_clock_are_left_to_the_next_holder(leases: LeaseStore) -> None:
     taken = await leases.take_over(FREE, "r1")
-    steps = (ClockStep(seconds=3.5, at=datetime(2026, 3, 4, tzinfo=UTC)),)
+    steps = (ClockStep(seconds=3.5, at=datetime(2026, 3, 4, tzinfo=UTC), within_seconds=7.0),)
     await leases.note_clock_steps(taken, steps)
     assert (await leases.take_over(taken, "r2")).clock_steps == steps
     with pytest.raises(StaleWrite):

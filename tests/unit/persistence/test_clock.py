@@ -136,6 +136,13 @@ def test_a_clock_that_goes_on_as_the_local_one_has_no_steps(database_clock: Data
     assert database_clock.steps == ()
 
 
+def test_a_jump_has_happened_since_the_reading_before(database_clock: DatabaseClock) -> None:
+    steps_after(database_clock, 60.0, trip=1.0)
+    (step,) = database_clock.steps
+    assert step.at == STORED + timedelta(seconds=70)
+    assert step.within_seconds == pytest.approx(10.0, abs=0.01)
+
+
 @pytest.mark.parametrize("jump", [21_600.0, 2.5, -2.5, -21_600.0])
 def test_a_jump_of_the_databases_clock_is_seen(database_clock: DatabaseClock, jump: float) -> None:
     assert steps_after(database_clock, jump) == [pytest.approx(jump, abs=0.002)]
