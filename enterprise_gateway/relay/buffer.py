@@ -65,7 +65,7 @@ class Buffer:
     def _leave_out(self, message: Outgoing) -> None:
         if not self._left_out:
             text = "Output is left out from here on: too much came while nobody was there to read it."
-            self._keep(Outgoing("iopub", messages.stderr(text, parent=message.parts[1])))
+            self._keep(Outgoing("iopub", messages.stderr(text, parent=bytes(message.parts[1]))))
         self._left_out += 1
 
     def _clear(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from enterprise_gateway.relay.dealer import Dealer
 from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink
 
 
@@ -35,7 +36,7 @@ class KernelChannel:
         self,
         name: str,
         *,
-        read: Callable[[str, list[list[bytes]]], None],
+        read: Callable[[str, list[list[Piece]]], None],
         changed: Callable[[], None],
         options: RelayOptions,
     ) -> None:
@@ -172,5 +173,5 @@ class KernelChannel:
         self._flush()
         self._changed()
 
-    def _received(self, batch: list[list[bytes]]) -> None:
+    def _received(self, batch: list[list[Piece]]) -> None:
         self._read(self.name, batch)

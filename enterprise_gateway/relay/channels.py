@@ -17,6 +17,7 @@ import zmq
 
 from enterprise_gateway.relay.channel import ChannelLost, KernelChannel
 from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink
 from persistence import clock
 
@@ -29,7 +30,7 @@ SETTLE_SECONDS = 0.02  # within 1 ms after the handshake a reply was seen to go 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
 REFUSALS = 4
 
-Read = Callable[[str, list[list[bytes]]], None]
+Read = Callable[[str, list[list[Piece]]], None]
 
 
 class Refused(Exception):

@@ -17,7 +17,7 @@ from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol
 
 from enterprise_gateway.relay.interfaces import Frame
-from enterprise_gateway.relay.pieces import gathered
+from enterprise_gateway.relay.pieces import Piece, gathered
 
 V1_SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 PARTS = 4  # header, parent header, metadata, content
@@ -51,7 +51,7 @@ class ClientMessage(NamedTuple):
 class Framing(Protocol):
     """How messages are put into WebSocket frames. Instances are shared and hold no state."""
 
-    def encode(self, channel: str, parts: Sequence[bytes]) -> Frame:
+    def encode(self, channel: str, parts: Sequence[Piece]) -> Frame:
         """Frame what a kernel (or the gateway) sends; at least four parts."""
         ...
 
@@ -67,7 +67,7 @@ class Framing(Protocol):
 class V1Framing:
     """`v1.kernel.websocket.jupyter.org`: binary frames; 64-bit offsets, the channel's name, the parts as they are."""
 
-    def encode(self, channel: str, parts: Sequence[bytes]) -> Frame:
+    def encode(self, channel: str, parts: Sequence[Piece]) -> Frame:
         """Frame the parts as they are, without a look at them."""
         name = channel.encode()
         count = len(parts) + 2
@@ -89,7 +89,7 @@ class V1Framing:
 class LegacyFraming:
     """One JSON object a message in a text frame; with buffers a binary one: 32-bit offsets, object, buffers."""
 
-    def encode(self, channel: str, parts: Sequence[bytes]) -> Frame:
+    def encode(self, channel: str, parts: Sequence[Piece]) -> Frame:
         """Splice the JSON parts into one object; only the header is parsed."""
         if len(parts) > PARTS:
             return _binary(_pack_buffers([_json_object(channel, parts), *parts[PARTS:]]))
@@ -120,7 +120,7 @@ class JupyterServerFraming(LegacyFraming):
 
     MAX_BYTES = 10 * 1024 * 1024
 
-    def encode(self, channel: str, parts: Sequence[bytes]) -> Frame:
+    def encode(self, channel: str, parts: Sequence[Piece]) -> Frame:
         """Splice as the legacy framing does, or say what was left out."""
         if len(parts) > PARTS:
             problem = "has binary buffers, which Jupyter Server can't read"
@@ -148,15 +148,15 @@ def choose(subprotocol: str | None, user_agent: str | None) -> Framing:
     return JUPYTER_SERVER if not user_agent or user_agent.startswith("Tornado/") else LEGACY
 
 
-def read_header(parts: Sequence[bytes]) -> dict[str, Any]:
+def read_header(parts: Sequence[Piece]) -> dict[str, Any]:
     """Parse the header of a kernel's message; empty if it is no JSON object."""
     return read_object(parts[0])
 
 
-def read_object(part: bytes) -> dict[str, Any]:
+def read_object(part: Piece) -> dict[str, Any]:
     """Parse one JSON part of a kernel's message; empty if it is no JSON object."""
     try:
-        found = _parse(part)
+        found = _parse(bytes(part))
     except MalformedFrame:
         return {}
     return found if isinstance(found, dict) else {}
@@ -203,7 +203,7 @@ def _slices(message: bytes, offsets: list[int]) -> list[bytes]:
     return [message[start:end] for start, end in pairwise(offsets)]
 
 
-def _json_object(channel: str, parts: Sequence[bytes]) -> bytes:
+def _json_object(channel: str, parts: Sequence[Piece]) -> bytes:
     header = read_header(parts)
     spliced = (
         (b"header", parts[0]),
@@ -219,12 +219,12 @@ def _json_object(channel: str, parts: Sequence[bytes]) -> bytes:
     return b"{%b}" % b", ".join([b'"%b": %b' % field for field in spliced])
 
 
-def _binary(pieces: Sequence[bytes]) -> Frame:
+def _binary(pieces: Sequence[Piece]) -> Frame:
     payload, *rest = gathered(pieces)
-    return Frame(payload, binary=True, rest=rest)
+    return Frame(bytes(payload), binary=True, rest=rest)  # the offsets come first, so it is no view
 
 
-def _pack_buffers(pieces: list[bytes]) -> list[bytes]:
+def _pack_buffers(pieces: list[Piece]) -> list[Piece]:
     offsets = accumulate(map(len, pieces[:-1]), initial=4 * (len(pieces) + 1))
     return [struct.pack(f"!{len(pieces) + 1}I", len(pieces), *offsets), *pieces]
 
@@ -240,7 +240,7 @@ def _unpack_buffers(message: bytes) -> tuple[bytes, list[bytes]]:
     return text, buffers
 
 
-def _notice(channel: str, parts: Sequence[bytes], problem: str) -> list[bytes]:
+def _notice(channel: str, parts: Sequence[Piece], problem: str) -> list[Piece]:
     """Stand in for a message that can't be told: text on stderr, or an error as the answer that somebody waits for."""
     header = read_header(parts)
     text = f"A message ({header.get('msg_type')}) was left out: it {problem}.\n"

@@ -15,6 +15,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from enterprise_gateway.relay.messages import DELIMITER
 from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink, SocketReader
 from persistence import clock
 
@@ -49,7 +50,7 @@ class Dealer:
         channel: str,
         *,
         identity: bytes,
-        read: Callable[[list[list[bytes]]], None],
+        read: Callable[[list[list[Piece]]], None],
         changed: Callable[[], None],
         writable: Callable[[], None],
         options: RelayOptions,
@@ -103,9 +104,9 @@ class Dealer:
         else:
             self._writable()
 
-    def _told(self, batch: list[list[bytes]]) -> None:
+    def _told(self, batch: list[list[Piece]]) -> None:
         for message in batch:
-            if parse_monitor_message(message)["event"] == Event.HANDSHAKE_SUCCEEDED:
+            if parse_monitor_message(list(map(bytes, message)))["event"] == Event.HANDSHAKE_SUCCEEDED:
                 self.stood_at = clock.monotonic()
             else:
                 self.lost = True

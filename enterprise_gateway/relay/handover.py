@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from enterprise_gateway.relay.open_requests import OpenRequest
 from enterprise_gateway.relay.outbox import Outgoing
+from enterprise_gateway.relay.pieces import Piece
 
 DIGEST_BYTES = 16
 
@@ -33,7 +34,7 @@ class Passed(NamedTuple):
     """A message that was meant for the client."""
 
     channel: str
-    parts: Sequence[bytes]
+    parts: Sequence[Piece]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Handover:
     recent: Mapping[bytes, float] = field(default_factory=dict)
 
 
-def digest(channel: str, parts: Sequence[bytes]) -> bytes:
+def digest(channel: str, parts: Sequence[Piece]) -> bytes:
     """Name a message by its channel and header, whose id is its own."""
     return blake2b(parts[0], digest_size=DIGEST_BYTES, key=channel.encode()).digest()
 

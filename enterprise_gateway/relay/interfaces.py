@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from enterprise_gateway.relay.pieces import Piece
+
 
 class Frame(NamedTuple):
     """One WebSocket message. A text frame's payload is valid UTF-8.
@@ -18,7 +20,7 @@ class Frame(NamedTuple):
 
     payload: bytes
     binary: bool
-    rest: Sequence[bytes] = ()
+    rest: Sequence[Piece] = ()
 
     @property
     def size(self) -> int:

@@ -14,6 +14,7 @@ from jupyter_client._version import protocol_version
 from jupyter_client.session import utcnow
 
 from enterprise_gateway.relay.codec import PARTS, read_header, read_object
+from enterprise_gateway.relay.pieces import Piece
 
 DELIMITER = b"<IDS|MSG>"
 USERNAME = "gateway"
@@ -86,7 +87,7 @@ def is_own(msg_id: str) -> bool:
     return msg_id.startswith(OWN_PREFIX)
 
 
-def strip_envelope(wire: Sequence[bytes]) -> list[bytes] | None:
+def strip_envelope(wire: Sequence[Piece]) -> list[Piece] | None:
     """Cut routing prefix, delimiter and signature off a ZMQ message; None if no whole message is left."""
     try:
         parts = list(wire[wire.index(DELIMITER) + 2 :])
@@ -95,12 +96,12 @@ def strip_envelope(wire: Sequence[bytes]) -> list[bytes] | None:
     return parts if len(parts) >= PARTS else None
 
 
-def message_type(parts: Sequence[bytes]) -> str:
+def message_type(parts: Sequence[Piece]) -> str:
     """Return the type in the header; empty if there is none."""
     return str(read_header(parts).get("msg_type") or "")
 
 
-def parent_id(parts: Sequence[bytes]) -> str:
+def parent_id(parts: Sequence[Piece]) -> str:
     """Return the id of the request this message belongs to; empty if there is none."""
     return str(read_object(parts[1]).get("msg_id") or "")
 

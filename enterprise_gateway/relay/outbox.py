@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.codec import Framing
 from enterprise_gateway.relay.interfaces import ClientSink, Frame
+from enterprise_gateway.relay.pieces import Piece
 
 
 class Outgoing:
@@ -19,7 +20,7 @@ class Outgoing:
 
     __slots__ = ("_frames", "_type", "channel", "parts")
 
-    def __init__(self, channel: str, parts: Sequence[bytes]) -> None:
+    def __init__(self, channel: str, parts: Sequence[Piece]) -> None:
         self.channel = channel
         self.parts = parts
         self._frames: dict[Framing, Frame] = {}
@@ -104,7 +105,7 @@ class Outbox:
         if message.droppable:
             self._left_out += 1
             if self._left_out == 1:
-                self._say("Output is left out from here on: this client reads it too slowly.", message.parts[1])
+                self._say("Output is left out from here on: this client reads it too slowly.", bytes(message.parts[1]))
             return False
         if self.size >= 2 * self._limit:
             self.unsent()

@@ -12,6 +12,7 @@ from typing import Any
 
 from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.codec import PARTS, read_object
+from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink, SocketReader, relay_context
 
 READ_BUDGET = 16
@@ -79,7 +80,7 @@ class _Reply:
         self._msg_id = msg_id
         self.content: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
-    def read(self, batch: Sequence[Sequence[bytes]]) -> None:
+    def read(self, batch: Sequence[Sequence[Piece]]) -> None:
         """Take the reply, if it is among these and signed by the kernel's key: a port may be another's by now."""
         for wire in batch:
             parts = messages.strip_envelope(wire)

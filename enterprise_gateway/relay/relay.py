@@ -28,6 +28,7 @@ from enterprise_gateway.relay.mailbox import LATE_SECONDS
 from enterprise_gateway.relay.numbering import Numbering
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
+from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.send_mark import raise_send_mark
 from enterprise_gateway.relay.session import CLOSE_RESTARTING, ClientSession
 from enterprise_gateway.relay.sessions import Sessions
@@ -325,7 +326,7 @@ class Relay:
             connection.put(message)
         connection.flush()
 
-    def _from_kernel(self, batch: list[list[bytes]]) -> None:
+    def _from_kernel(self, batch: list[list[Piece]]) -> None:
         output = False
         now = clock.monotonic()
         for wire in batch:
@@ -333,8 +334,9 @@ class Relay:
             if parts is None:
                 self._log.debug("The kernel sent a message on IOPub that is none")
                 continue
-            if missed := self._numbering.missed(parts[0]):
-                self._sessions.put(Outgoing("iopub", self._lost(missed, parts[1])))
+            header = bytes(parts[0])
+            if missed := self._numbering.missed(header):
+                self._sessions.put(Outgoing("iopub", self._lost(missed, bytes(parts[1]))))
             seen = self._statuses.read(parts)
             if isinstance(seen, KernelStatus):
                 self._listener.kernel_status(seen)
@@ -344,7 +346,7 @@ class Relay:
                 continue
             else:
                 output = True
-            self._recent.append((now, parts[0]))
+            self._recent.append((now, header))
             self._sessions.put(Outgoing("iopub", parts))
         self._sessions.flush()
         if output:

@@ -32,6 +32,7 @@ from enterprise_gateway.relay.mailbox import Mailbox, Outlet
 from enterprise_gateway.relay.open_requests import OpenRequest, OpenRequests
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
+from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.presence import PONG_SECONDS, Presence
 from enterprise_gateway.relay.sockets import KernelLink
 from enterprise_gateway.relay.succession import Succession
@@ -352,7 +353,7 @@ class ClientSession:
         if request.channel != "stdin":
             self._requests.add(request)
 
-    def _from_kernel(self, name: str, batch: list[list[bytes]]) -> None:
+    def _from_kernel(self, name: str, batch: list[list[Piece]]) -> None:
         for wire in batch:
             parts = messages.strip_envelope(wire)
             if parts is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from enterprise_gateway.relay.codec import PARTS
+from enterprise_gateway.relay.pieces import Piece
 
 
 class Signer:
@@ -32,7 +33,7 @@ class Signer:
         key = connection.get("key") or b""
         return cls(key.encode() if isinstance(key, str) else key, connection.get("signature_scheme") or "hmac-sha256")
 
-    def sign(self, parts: Sequence[bytes]) -> bytes:
+    def sign(self, parts: Sequence[Piece]) -> bytes:
         """Return the signature of a message's parts; buffers are not signed."""
         if self._fresh is None:
             return b""
@@ -41,6 +42,6 @@ class Signer:
             digest.update(part)
         return digest.hexdigest().encode()
 
-    def fits(self, signature: bytes, parts: Sequence[bytes]) -> bool:
+    def fits(self, signature: Piece, parts: Sequence[Piece]) -> bool:
         """Was this message signed with this key? Takes the same time whatever the answer."""
         return hmac.compare_digest(signature, self.sign(parts))

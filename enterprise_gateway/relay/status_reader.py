@@ -8,6 +8,7 @@ from typing import Literal
 from enterprise_gateway.relay.codec import read_header, read_object
 from enterprise_gateway.relay.interfaces import KernelStatus
 from enterprise_gateway.relay.messages import USERNAME, is_own
+from enterprise_gateway.relay.pieces import Piece
 
 REMEMBERED = 1_000  # requests on control whose statuses may still come
 
@@ -29,12 +30,12 @@ class StatusReader:
             del self._control[next(iter(self._control))]
         self._control[msg_id] = None
 
-    def read(self, parts: Sequence[bytes]) -> KernelStatus | Literal["welcome"] | None:
+    def read(self, parts: Sequence[Piece]) -> KernelStatus | Literal["welcome"] | None:
         """Read a message on IOPub: its status, a welcome that was meant for one subscriber, or nothing to the gateway.
 
         A look for the word spares parsing nearly all headers.
         """
-        header = parts[0]
+        header = bytes(parts[0])
         if b'"status"' not in header and b'"iopub_welcome"' not in header:
             return None
         read = read_header(parts)
@@ -44,7 +45,7 @@ class StatusReader:
             return "welcome"
         return self._status(parts) if msg_type == "status" else None
 
-    def _status(self, parts: Sequence[bytes]) -> KernelStatus:
+    def _status(self, parts: Sequence[Piece]) -> KernelStatus:
         parent = read_object(parts[1])
         parent_id = str(parent.get("msg_id") or "")
         return KernelStatus(

@@ -14,6 +14,7 @@ from secrets import token_hex
 
 from enterprise_gateway.relay import messages
 from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink, SocketReader
 
 WELCOME_SECONDS = 0.1  # then the kernel is nudged as well
@@ -29,7 +30,7 @@ class Subscription:
         options: Read budget and time limit.
     """
 
-    def __init__(self, link: KernelLink, read: Callable[[list[list[bytes]]], None], options: RelayOptions) -> None:
+    def __init__(self, link: KernelLink, read: Callable[[list[list[Piece]]], None], options: RelayOptions) -> None:
         self._link = link
         self._read = read
         self._options = options
@@ -75,10 +76,10 @@ class Subscription:
         _, parts = messages.own_request("kernel_info_request", {})
         control.send([messages.DELIMITER, self._link.signer.sign(parts), *parts])
 
-    def _received(self, batch: list[list[bytes]]) -> None:
+    def _received(self, batch: list[list[Piece]]) -> None:
         self._flows.set()  # whatever came: the subscription stands
         self._read(batch)
 
 
-def _ignore(_batch: list[list[bytes]]) -> None:
+def _ignore(_batch: list[list[Piece]]) -> None:
     """The answer itself is of no interest."""

@@ -6,14 +6,14 @@ import struct
 from collections.abc import Iterable
 
 from enterprise_gateway.relay.interfaces import Frame
-from enterprise_gateway.relay.pieces import gathered
+from enterprise_gateway.relay.pieces import Piece, gathered
 
 FINAL_TEXT, FINAL_BINARY = 0x81, 0x82
 CONTROL_PAYLOAD = 125  # bytes, at most
 SHORT, MEDIUM = 126, 0x1_0000
 
 
-def server_frames(frames: Iterable[Frame]) -> list[bytes]:
+def server_frames(frames: Iterable[Frame]) -> list[Piece]:
     """Return what goes over the network for these messages, each whole in one unmasked frame, in as few writes."""
     return gathered([piece for frame in frames for piece in (_head(frame), frame.payload, *frame.rest)])
 

@@ -130,7 +130,7 @@ class Outlet:
         sessions.receive(cast(ClientConnection, self), REQUEST)
 
     def put(self, message: Outgoing) -> None:
-        self.queue.append(str(json.loads(message.parts[3])["name"]))
+        self.queue.append(str(json.loads(bytes(message.parts[3]))["name"]))
 
     def flush(self) -> None:
         queue, self.queue = self.queue, []
@@ -423,7 +423,7 @@ class World:
             self._fail(f"delivered out of order: {self.got}")
 
     def _name(self, message: Outgoing) -> str:
-        return str(json.loads(message.parts[3])["name"])
+        return str(json.loads(bytes(message.parts[3]))["name"])
 
     def _go(self) -> None:
         assert self.outlet is not None

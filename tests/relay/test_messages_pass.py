@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from enterprise_gateway.relay.codec import LEGACY, V1
+from enterprise_gateway.relay.pieces import LARGE_BYTES
 from enterprise_gateway.relay.relay import Relay
 from tests.fakes.client import FakeSink, Message
 from tests.fakes.kernel import FakeKernel, Request
@@ -101,6 +102,25 @@ async def test_buffers_pass_both_ways(bound: Relay, kernel: FakeKernel) -> None:
     await kernel.send_raw("iopub", [b"comm", *kernel.session.serialize(message), b"\1\xfe"])
     (told,) = await client.sink.until(lambda sink: sink.of_type("comm_msg"))
     assert told["buffers"] == [b"\1\xfe"]
+
+
+async def test_a_message_is_read_however_large_its_parts_are(
+    bound: Relay, kernel: FakeKernel, listener: Listener
+) -> None:
+    client, legacy = attach(bound), attach(bound, framing=LEGACY)
+    large = "x" * LARGE_BYTES
+    message = kernel.session.msg("status", {"execution_state": "busy", "why": large})
+    message["header"]["large"] = large
+    message["parent_header"] = {"msg_id": "a-request", "large": large}
+    await kernel.send_raw("iopub", [b"status", *kernel.session.serialize(message)])
+    for sink in (client.sink, legacy.sink):
+        (told,) = await sink.until(lambda sink: [one for one in sink.of_type("status") if "why" in one["content"]])
+        assert (told["header"]["large"], told["parent_header"], told["content"]["why"]) == (
+            large,
+            message["parent_header"],
+            large,
+        )
+    assert [(status.execution_state, status.parent_id) for status in listener.statuses] == [("busy", "a-request")]
 
 
 async def test_input_is_asked_of_the_client_whose_cell_it_is(bound: Relay, kernel: FakeKernel) -> None:

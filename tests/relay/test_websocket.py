@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from enterprise_gateway.errors import not_found
 from enterprise_gateway.handlers.channels import CHANNELS_ROUTE
 from enterprise_gateway.handlers.peers import PEER_ROUTES
-from enterprise_gateway.relay.codec import V1, V1_SUBPROTOCOL, Framing
+from enterprise_gateway.relay.codec import LEGACY, V1, V1_SUBPROTOCOL, ClientMessage, Framing
 from enterprise_gateway.relay.connection import ClientConnection
 from enterprise_gateway.relay.interfaces import ClientSink
 from enterprise_gateway.relay.options import RelayOptions
@@ -120,6 +121,36 @@ async def test_without_an_offer_it_is_legacy_and_nothing_is_selected(kernel: Fak
             await client.write_message(json.dumps({"header": header, "channel": "shell", "content": {}}))
             reply = await message_of(client, "execute_reply")
             assert (reply["msg_type"], reply["parent_header"]["msg_id"]) == ("execute_reply", "1")
+
+
+async def test_large_messages_arrive_whole_at_quick_and_slow_clients_of_both_framings(kernel: FakeKernel) -> None:
+    text, buffers = "é" * 100_000, [os.urandom(1_000_000) for _ in range(8)]
+    sent = [kernel.session.serialize(kernel.session.msg("display_data", {"text": text})) for _ in buffers]
+    async with gateway() as (server, relay):
+        await relay.bind(kernel.connection, 1)
+        async with (
+            connect(server) as quick,
+            connect(server) as slow,
+            connect(server, v1=False, **{"User-Agent": "a browser"}) as legacy,
+        ):
+            for parts, buffer in zip(sent, buffers, strict=True):
+                await kernel.send_raw("iopub", [b"display_data", *parts, buffer])
+            for client, framing in ((quick, V1), (legacy, LEGACY), (slow, V1)):
+                got = await displays(client, framing, len(sent))
+                assert [json.loads(one.parts[3])["text"] for one in got] == [text] * len(sent)
+                assert [one.parts[4:] for one in got] == [[buffer] for buffer in buffers]
+
+
+async def displays(client: WebSocketClientConnection, framing: Framing, count: int) -> list[ClientMessage]:
+    """Read until so many displays have come."""
+    found: list[ClientMessage] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(found) < count:
+            frame = await client.read_message()
+            assert frame is not None, f"closed with {client.close_code}"
+            message = framing.decode(frame)
+            found += [message] if message.msg_type == "display_data" else []
+    return found
 
 
 async def test_an_unknown_kernel_is_404_before_any_upgrade() -> None:

@@ -16,7 +16,7 @@ SIZE = sum(map(len, message("1").parts))
 
 def texts(messages: list[Outgoing]) -> list[str]:
     """The messages' texts; a notice by its first word, or its number."""
-    return [json.loads(one.parts[3])["text"].split(" ")[0] for one in messages]
+    return [json.loads(bytes(one.parts[3]))["text"].split(" ")[0] for one in messages]
 
 
 def test_what_is_kept_comes_back_in_order_and_once() -> None:

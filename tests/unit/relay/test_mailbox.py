@@ -43,7 +43,7 @@ def passed(text: str) -> Passed:
 
 
 def texts(messages: list[Outgoing]) -> list[str]:
-    return [json.loads(message.parts[3])["text"] for message in messages]
+    return [json.loads(bytes(message.parts[3]))["text"] for message in messages]
 
 
 def make(budget: BufferBudget | None = None) -> Mailbox:

@@ -90,6 +90,17 @@ def test_what_the_network_has_not_taken_counts() -> None:
     assert box.size == 0
 
 
+def test_a_large_part_counts_though_it_is_only_seen() -> None:
+    sink = Sink()
+    box = make(sink, limit=1_000_000)
+    box.put(Outgoing("iopub", [*outgoing("1").parts, memoryview(bytes(1_000_000))]))
+    box.flush()
+    assert box.size > 1_000_000
+    box.put(outgoing("2"))
+    sink.take()
+    assert sink.batches == [["1"], ["notice: Output", "notice: 1"]]
+
+
 def test_output_beyond_the_bound_is_left_out_and_told_where_and_how_much() -> None:
     sink = Sink()
     box = make(sink, limit=2 * SIZE)

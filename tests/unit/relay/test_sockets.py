@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 import zmq
 
+from enterprise_gateway.relay.pieces import LARGE_BYTES, Piece
 from enterprise_gateway.relay.sockets import MAX_SOCKETS, Socket, SocketReader, address, relay_context
 from tests.cluster.waiting import PATIENCE_SECONDS, eventually
 
@@ -21,15 +22,15 @@ class Pair:
         endpoint = f"inproc://{uuid4().hex}"
         self.far.bind(endpoint)
         near.connect(endpoint)
-        self.batches: list[list[bytes]] = []
+        self.batches: list[list[Piece]] = []
         self.news = asyncio.Event()
         self.reader = SocketReader(near, self.read, budget=budget)
 
-    def read(self, batch: list[list[bytes]]) -> None:
+    def read(self, batch: list[list[Piece]]) -> None:
         self.batches.append([message[0] for message in batch])
         self.news.set()
 
-    async def until(self, count: int) -> list[bytes]:
+    async def until(self, count: int) -> list[Piece]:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while sum(map(len, self.batches)) < count:
                 self.news.clear()
@@ -83,6 +84,14 @@ async def test_large_messages_end_a_go_early(pair: Pair) -> None:
         pair.far.send(b"x" * 3_000_000)
     await pair.until(5)
     assert [len(batch) for batch in pair.batches] == [1] * 5
+
+
+async def test_large_parts_are_not_copied_and_small_ones_are(pair: Pair) -> None:
+    for size in (LARGE_BYTES - 1, LARGE_BYTES):
+        pair.far.send(b"x" * size)
+    small, large = await pair.until(2)
+    assert (type(small), small) == (bytes, b"x" * (LARGE_BYTES - 1))
+    assert (type(large), large) == (memoryview, b"x" * LARGE_BYTES)
 
 
 async def test_a_closed_reader_reads_no_more(pair: Pair) -> None:
