@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks import grown, machine
-from benchmarks.figures import growth, idle, leader, relay, scale, single, starts
+from benchmarks.figures import gigabyte, growth, idle, leader, relay, scale, single, starts
 from benchmarks.runner import measure
 from benchmarks.subjects.ours import Ours
 from benchmarks.subjects.peers import EnterpriseGateway, JupyterServer
@@ -22,7 +22,9 @@ from benchmarks.table import OURS, Run, markdown
 RESULTS = Path(__file__).parent / "results"
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "growth.svg"
 FIGURES = {
-    figure.name: figure for module in (relay, starts, single, idle, leader, scale, growth) for figure in module.FIGURES
+    figure.name: figure
+    for module in (relay, gigabyte, starts, single, idle, leader, scale, growth)
+    for figure in module.FIGURES
 }
 SUBJECTS: dict[str, type[Subject]] = {
     subject.name: subject for subject in (Ours, JupyterServer, EnterpriseGateway, Straight)

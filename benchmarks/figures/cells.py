@@ -34,3 +34,10 @@ for _ in range({count}):
     )
 """
 """Messages with a binary buffer each."""
+
+PRINT = """
+line = "x" * ({size} - 1)
+for _ in range({lines}):
+    print(line)
+"""
+"""Lines, as users print them: the kernel puts together what is printed within a fifth of a second."""
