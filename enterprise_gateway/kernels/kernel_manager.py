@@ -18,6 +18,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
+from jupyter_client.session import Session
 from traitlets import default
 
 from enterprise_gateway.kernels.jsonable import frozen, thawed
@@ -34,6 +35,13 @@ DEFAULT_PROVISIONER = "local-provisioner"
 LOCAL_PROVISIONERS = frozenset({DEFAULT_PROVISIONER, "gateway-local-provisioner"})
 LOCAL_PROCESS_PROXY = "LocalProcessProxy"
 SPEC_FIELDS = frozenset(KernelSpec.class_trait_names())
+
+
+class _OwnSession(Session):
+    """Holds a kernel's key."""
+
+    def _load_config(self, *_: Any, **__: Any) -> None:
+        """Find nothing, as the manager."""
 
 
 class GatewayKernelManager(AsyncKernelManager):
@@ -85,6 +93,12 @@ class GatewayKernelManager(AsyncKernelManager):
     @default("cache_ports")
     def _never_cache_ports(self) -> bool:
         return False
+
+    def _load_config(self, *_: Any, **__: Any) -> None:
+        """Find nothing: no configuration is handed to it, and the search is dear, for each kernel."""
+
+    def _session_default(self) -> Session:
+        return _OwnSession()
 
     def _ip_default(self) -> str:
         """Give the loopback address; jupyter_client's default may run a program to find it."""
@@ -299,13 +313,14 @@ class GatewayKernelManager(AsyncKernelManager):
     def _new_provisioner(self, *, launching: bool) -> KernelProvisionerBase:
         refuse_process_proxies(self.kernel_spec, self.kernel_name)
         if provisioner_name(self.kernel_spec) in LOCAL_PROVISIONERS:
-            return LocalProvisioner(
+            provisioner = LocalProvisioner(
                 kernel_id=self.kernel_id,
                 kernel_spec=self.kernel_spec,
-                parent=self,
                 settings=self.local,
                 generation=self.generation,
             )
+            provisioner.parent = self  # afterwards, else it would look for its part of the configuration
+            return provisioner
         return self._foreign_provisioner(launching)
 
     def _foreign_provisioner(self, launching: bool) -> KernelProvisionerBase:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import zmq
 from jupyter_client.kernelspec import KernelSpec
@@ -67,3 +70,14 @@ def choose_keys(manager: KernelManager) -> None:
         )
     if able and (policy == "required" or (policy == "auto" and manager.transport == "tcp")):
         manager.curve_publickey, manager.curve_secretkey = zmq.curve_keypair()
+
+
+def write_private(file: str, content: Mapping[str, Any]) -> None:
+    """Write a connection file anew, for the gateway's user alone.
+
+    Raises:
+        OSError: It is there already, or the disk is full.
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w") as target:
+        json.dump(content, target, indent=2)

@@ -22,7 +22,13 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Instance, Integer
 
 from enterprise_gateway.provisioners import exits
-from enterprise_gateway.provisioners.addresses import CONNECTION_FILE, choose_addresses, choose_keys, manages_ipc
+from enterprise_gateway.provisioners.addresses import (
+    CONNECTION_FILE,
+    choose_addresses,
+    choose_keys,
+    manages_ipc,
+    write_private,
+)
 from enterprise_gateway.provisioners.child import GatedChild, fork_gated
 from enterprise_gateway.provisioners.errors import KernelOnOtherHost, LaunchError, ProvisioningError
 from enterprise_gateway.provisioners.exits import ExitStatus
@@ -72,6 +78,9 @@ class LocalProvisioner(KernelProvisionerBase):
         self._process_name: Mapping[str, int] | None = None
         self._ports: PortReservation | None = None
 
+    def _load_config(self, *_: Any, **__: Any) -> None:
+        """Find nothing, as there is nothing to configure: the search is dear, and each kernel has one of these."""
+
     # ------------------------------------------------------------------ the launch
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
@@ -90,10 +99,12 @@ class LocalProvisioner(KernelProvisionerBase):
         env: dict[str, str] = self._required(kwargs, "env")
         self.cwd = self._required(kwargs, "cwd")
         ipc = manages_ipc(self.kernel_spec, self.parent.kernel_name, self.settings.ipc_kernelspecs)
-        self._ports = choose_addresses(self.parent, await self._make_directory(), ipc=ipc)
+        # Known before it is there, so that `abandon` removes it also if this is cancelled in between.
+        self.directory = self.settings.directories.path(self.kernel_id, self.generation)
+        self._ports = choose_addresses(self.parent, self.directory, ipc=ipc)
         choose_keys(self.parent)
-        await asyncio.to_thread(self.parent.write_connection_file, jupyter_session=env.get("JPY_SESSION_NAME", ""))
         self.connection_info = self.parent.get_connection_info()
+        await asyncio.to_thread(self._lay_out, env.get("JPY_SESSION_NAME", ""))
         cmd = self.parent.format_kernel_cmd(extra_arguments=kwargs.pop("extra_arguments", []))
         # The environment is complete. The super class would write the kernelspec's over the request's.
         env = dict(env)
@@ -101,15 +112,15 @@ class LocalProvisioner(KernelProvisionerBase):
         env.pop("JPY_PARENT_PID", None)  # with it ipykernel ends when the gateway does
         return {"cmd": _without_tilde(cmd, env), "env": env, "cwd": self.cwd}
 
-    async def _make_directory(self) -> Path:
-        directories = self.settings.directories
-        # Known before it is there, so that `abandon` removes it also if this is cancelled in between.
-        self.directory = directories.path(self.kernel_id, self.generation)
+    def _lay_out(self, jupyter_session: str) -> None:
         try:
-            return await asyncio.to_thread(directories.make, self.kernel_id, self.generation)
+            self.settings.directories.make(self.kernel_id, self.generation)
         except (OSError, ProvisioningError):
             self.directory = None  # it is not this launch's, nor may `abandon` remove it
             raise
+        names = {"kernel_name": self.parent.kernel_name, "jupyter_session": jupyter_session}
+        key = _text(self.connection_info["key"])
+        write_private(self.parent.connection_file, {**self.connection_info, "key": key, **names})
 
     def _required(self, kwargs: Mapping[str, Any], name: str) -> Any:
         if kwargs.get(name) is None:

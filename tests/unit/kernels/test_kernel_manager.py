@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +105,17 @@ async def test_the_connection_file_is_the_users_alone(make: Make) -> None:
     manager = make(SLEEPER)
     await manager.prepare(env=ENV, cwd="/")
     assert os.stat(manager.connection_file).st_mode & 0o777 == 0o600
+
+
+def contents(file: str) -> str:
+    return Path(file).read_text()
+
+
+async def test_the_connection_file_says_what_other_replicas_are_told(make: Make) -> None:
+    manager = make(SLEEPER)
+    await manager.prepare(env={**ENV, "JPY_SESSION_NAME": "a.ipynb"}, cwd="/")
+    names = {"kernel_name": "test", "jupyter_session": "a.ipynb"}
+    assert json.loads(contents(manager.connection_file)) == {**manager.connection(), **names}
 
 
 async def test_each_generation_has_keys_and_addresses_of_its_own(make: Make) -> None:
