@@ -21,6 +21,7 @@ from persistence.kernel_session_manager import KernelSessionManager
 MOST_WAITING = 10_000
 TOLD_AT_ONCE = 500
 RETRY_SECONDS = 1.0
+GATHER_SECONDS = 0.2  # what happens in that time is told in one write
 
 _KINDS = {
     "mark running": EventKind.STARTED,
@@ -64,9 +65,10 @@ class Chronicle:
         self._some.set()
 
     async def tell_for_ever(self) -> None:
-        """Write what is to be told, as soon as it can be."""
+        """Write what is to be told, soon, or else as soon as it can be."""
         while True:
             await self._some.wait()
+            await clock.sleep(GATHER_SECONDS)
             try:
                 await self.tell()
             except StoreUnavailable:

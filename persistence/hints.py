@@ -12,6 +12,8 @@ from persistence.driver import Database
 from persistence.errors import PersistenceError, StoreUnavailable
 
 _PAUSE_SECONDS = 1.0
+_REST_SECONDS = 0.1  # then one answer of the server brings all that has changed meanwhile
+_READ_SECONDS = 0.01
 
 
 async def hints(
@@ -32,8 +34,12 @@ async def hints(
     while database.is_replica_set:
         try:
             # The first one comes when the stream stands: what happened before would else be missed.
+            rested = clock.monotonic()
             async for _ in database.collection(collection).watch(pipeline):
                 yield None
+                if clock.monotonic() - rested > _READ_SECONDS:
+                    await clock.sleep(_REST_SECONDS)
+                    rested = clock.monotonic()
         except StoreUnavailable as error:
             log.debug("The watch of %s was cut off: %s", collection, error)
         except PersistenceError as error:

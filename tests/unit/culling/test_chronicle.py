@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock, patch
 import pytest
 
 from culling.chronicle import MOST_WAITING, TOLD_AT_ONCE, Chronicle
-from persistence import steps
+from persistence import clock, steps
 from persistence.documents import Act, EventRecord
 from persistence.errors import StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
@@ -87,6 +87,22 @@ async def test_many_are_told_in_few_writes_and_none_twice(store: KernelSessionMa
     told = [event.event_id for call in writes.await_args_list for event in call.args[0]]
     assert told == [f"e{n}" for n in range(count)]
     assert writes.await_count == 3
+
+
+async def test_what_happens_within_a_moment_is_told_in_one_write(
+    store: KernelSessionManager, chronicle: Chronicle
+) -> None:
+    writes = AsyncMock(wraps=store.events.tell)
+    at = store.clock.latest_now()
+    with patch.object(store.events, "tell", writes):
+        telling = asyncio.create_task(chronicle.tell_for_ever())
+        for n in range(3):
+            chronicle.add(EventRecord(event_id=f"e{n}", kind="culled", at=at, replica="me", kernel_id=f"k{n}"))
+            await clock.sleep(0)
+        await eventually(lambda: writes.await_count > 0, "they are told")
+        telling.cancel()
+        await asyncio.wait({telling})
+    assert [[event.event_id for event in call.args[0]] for call in writes.await_args_list] == [["e0", "e1", "e2"]]
 
 
 async def test_what_had_to_make_room_meanwhile_takes_no_other_along(
