@@ -29,4 +29,6 @@ class LogFormatter(LevelFormatter):
 
 def printable(text: str) -> str:
     """Return the text with what is not printable as Python would write it in a literal. Pure."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

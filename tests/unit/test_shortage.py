@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
+import enterprise_gateway.shortage
 from enterprise_gateway.shortage import descriptors_are_short, shortage
 
 
@@ -45,7 +46,12 @@ def few_descriptors() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_descriptors_are_short_where_fewer_are_free_than_are_wanted(few_descriptors: int) -> None:
+@pytest.mark.parametrize("linux_counts", [True, False], ids=["counted", "tried"])
+def test_descriptors_are_short_where_fewer_are_free_than_are_wanted(
+    few_descriptors: int, linux_counts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not linux_counts:
+        monkeypatch.setattr(enterprise_gateway.shortage, "_OPENED", "/proc/self/status")  # of no size, as all there is
     opened = len(os.listdir("/proc/self/fd"))
     assert not descriptors_are_short(10)
     taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(few_descriptors - opened - 2)]
