@@ -24,6 +24,7 @@ from enterprise_gateway.handlers.routing import Route
 from enterprise_gateway.handlers.services import Channels
 from enterprise_gateway.relay.codec import V1_SUBPROTOCOL, choose
 from enterprise_gateway.relay.connection import ClientConnection
+from enterprise_gateway.relay.flag import Flag
 from enterprise_gateway.relay.interfaces import Frame
 from enterprise_gateway.relay.session import CLOSE_RESTARTING
 from enterprise_gateway.relay.websocket_frames import close_reason, server_frames
@@ -160,7 +161,7 @@ class Heartbeat:
         self._sink = sink
         self._interval = interval_seconds
         self._missed = 0
-        self._heard = asyncio.Event()
+        self._heard = Flag()
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         if interval_seconds > 0:

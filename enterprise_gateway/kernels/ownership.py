@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from enterprise_gateway.kernels import ending
@@ -43,7 +44,7 @@ class Ownership:
             held.release()
             held.owned = True
             held.watch = self._parts.background.once(
-                f"watch of kernel {held.kernel_id}", self._watch(held, record, held.manager)
+                f"watch of kernel {held.kernel_id}", self._watch(held, _to_watch(record), held.manager)
             )
         await held.bind()
         if record.execution_state == steps.UNKNOWN:  # adopted, or handed on by the leader
@@ -86,3 +87,9 @@ class Ownership:
             death = self._parts.background.act(f"death of kernel {held.kernel_id}", self._died(held, record, manager))
             # A write that is cancelled is made all the same: what was begun goes on, also when the watch is ended.
             await asyncio.shield(death)
+
+
+def _to_watch(record: KernelRecord) -> KernelRecord:
+    """Return what a death is judged by, without what is long: it is kept for as long as the kernel lives."""
+    request = replace(record.request, env=b"")
+    return replace(record, request=request, kernelspec={}, kernel_info=None, connection=None, provisioner_info=None)

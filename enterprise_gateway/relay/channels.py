@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import zmq
 
 from enterprise_gateway.relay.channel import ChannelLost, KernelChannel
+from enterprise_gateway.relay.flag import Flag
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink
@@ -151,8 +152,8 @@ class KernelChannels:
         }
         self._link: KernelLink | None = None
         self._wanted: set[str] = set()
-        self._news = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._news = Flag()
+        self._settled = Flag()
         self._task: asyncio.Task[None] | None = None
 
     @property

@@ -14,6 +14,7 @@ import asyncio
 from typing import Any, Protocol
 
 from enterprise_gateway.relay.claims import Former, Place, Reconnects
+from enterprise_gateway.relay.flag import Flag
 
 
 class Guest(Protocol):
@@ -50,7 +51,7 @@ class Entry:
         self._key = key
         self._reconnects = reconnects
         self._guest = guest
-        self._decided = asyncio.Event()
+        self._decided = Flag()
 
     async def decided(self) -> None:
         """Wait until it is being recorded, or stands aside."""

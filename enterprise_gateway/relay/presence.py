@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
+from enterprise_gateway.relay.flag import Flag
 from enterprise_gateway.relay.mailbox import Outlet
 from enterprise_gateway.relay.succession import within
 
@@ -25,7 +26,7 @@ class Presence:
     def __init__(self, outlets: Callable[[], Sequence[Outlet]]) -> None:
         self.yielded = False
         self._outlets = outlets
-        self._spoken = asyncio.Event()
+        self._spoken = Flag()
 
     def look(self) -> None:
         """The client has spoken, or a WebSocket has opened or closed."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from secrets import token_hex
 
 from enterprise_gateway.relay import messages
+from enterprise_gateway.relay.flag import Flag
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink, SocketReader
@@ -34,7 +35,7 @@ class Subscription:
         self._link = link
         self._read = read
         self._options = options
-        self._flows = asyncio.Event()
+        self._flows = Flag()
         socket = link.subscriber()
         socket.subscribe(b"")
         socket.subscribe(f"welcome-{token_hex(8)}".encode())

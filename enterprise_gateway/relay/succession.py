@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from enterprise_gateway.relay.claims import FRESH_SECONDS, Claim, Claiming, Former, Place, Reconnects
 from enterprise_gateway.relay.entry import Entry, Guest
+from enterprise_gateway.relay.flag import Flag
 from enterprise_gateway.relay.handover import Handover
 from persistence import clock
 
@@ -85,14 +86,14 @@ class Succession:
         self._heir = heir
         self._entry: Entry | None = None
         self._fresh = clock.Deadline(0.0)
-        self._claimed = asyncio.Event()
-        self._recorded = asyncio.Event()
+        self._claimed = Flag()
+        self._recorded = Flag()
         self._superseded: Claim | None = None
-        self._told = asyncio.Event()
+        self._told = Flag()
         self._alone_since: float | None = None
-        self._asked = asyncio.Event()
+        self._asked = Flag()
         self._asked_within = FETCH_SECONDS
-        self._caught_up = asyncio.Event()
+        self._caught_up = Flag()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property

@@ -132,7 +132,14 @@ async def test_what_died_without_an_owner_is_adopted_and_seen_dead_at_once(here:
 async def test_what_is_gone_and_ones_own_is_seen_dead_at_once(here: Here) -> None:
     record = running_kernel(owner=here.id)
     await here.hydrate(record)
-    assert here.died == [record]
+    (died,) = here.died
+    assert (died.owner, died.generation, died.process) == (record.owner, record.generation, record.process)
+
+
+async def test_a_watch_keeps_nothing_of_a_record_that_is_long(here: Here) -> None:
+    await here.hydrate(running_kernel(owner=here.id, kernelspec={"argv": ["python"]}, kernel_info={"banner": "hello"}))
+    (died,) = here.died
+    assert (died.kernelspec, died.kernel_info, died.connection, died.request.env) == ({}, None, None, b"")
 
 
 async def test_who_comes_while_a_kernel_is_restarted_is_not_joined_to_the_former_process(here: Here) -> None:
