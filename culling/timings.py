@@ -37,6 +37,10 @@ class MembershipTimings:
         return self.renew_interval_seconds * (1 + self.jitter)
 
     def _problems(self) -> list[str]:
+        operation = f"the operation timeout (EG_OPERATION_TIMEOUT, {self.operation_timeout_seconds:g} s)"
+        interval = f"the renew interval with its jitter (EG_RENEW_INTERVAL, {self.longest_interval_seconds:g} s)"
+        deadline = f"the renew deadline (EG_RENEW_DEADLINE, {self.renew_deadline_seconds:g} s)"
+        lease = f"the lease duration (EG_LEASE_DURATION, {self.lease_duration_seconds:g} s)"
         rules = (
             (
                 min(self.renew_interval_seconds, self.operation_timeout_seconds) > 0 and self.jitter >= 0,
@@ -44,18 +48,16 @@ class MembershipTimings:
             ),
             (
                 self.operation_timeout_seconds < self.renew_deadline_seconds,
-                f"the operation timeout ({self.operation_timeout_seconds:g} s) must be shorter than the renew deadline "
-                f"({self.renew_deadline_seconds:g} s): else a right ends before it is known whether it was renewed",
+                f"{operation} must be shorter than {deadline}: "
+                "else a right ends before it is known whether it was renewed",
             ),
             (
                 self.renew_deadline_seconds < self.lease_duration_seconds,
-                f"the renew deadline ({self.renew_deadline_seconds:g} s) must be shorter than the lease duration "
-                f"({self.lease_duration_seconds:g} s): else another takes over before the former holder has stopped",
+                f"{deadline} must be shorter than {lease}: else another takes over before the former one has stopped",
             ),
             (
                 self.longest_interval_seconds < self.renew_deadline_seconds,
-                f"the renew interval with its jitter ({self.longest_interval_seconds:g} s) must be shorter than the "
-                f"renew deadline ({self.renew_deadline_seconds:g} s): else a right ends before its renewal is due",
+                f"{interval} must be shorter than {deadline}: else a right ends before its renewal is due",
             ),
         )
         return [problem for holds, problem in rules if not holds]

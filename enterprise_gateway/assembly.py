@@ -57,6 +57,7 @@ from enterprise_gateway.kernels.takeover import Takeover
 from enterprise_gateway.kernels.undone import Undone
 from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.lifecycle import Background
+from enterprise_gateway.log_format import KernelLog
 from enterprise_gateway.peers.asking import Peers
 from enterprise_gateway.peers.giving import Handovers
 from enterprise_gateway.peers.letters import Letters
@@ -291,7 +292,7 @@ class Builder:
             return Relay(
                 held.kernel_id,
                 listener=held,
-                log=self._log,
+                log=KernelLog(self._log, held.kernel_id),
                 options=options,
                 reconnects=KernelReconnects(held, openings, peers),
                 budget=budget,

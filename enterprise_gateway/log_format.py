@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import MutableMapping
 from types import TracebackType
+from typing import Any
 
 from traitlets.config.application import LevelFormatter
 
@@ -25,6 +27,23 @@ class LogFormatter(LevelFormatter):
     def formatException(self, ei: _ExcInfo) -> str:
         """Give the traceback."""
         return "\n".join("    " + printable(line) for line in super().formatException(ei).split("\n"))
+
+
+class KernelLog(logging.LoggerAdapter[logging.Logger | logging.LoggerAdapter[Any]]):
+    """A log in which each line says which kernel it is about.
+
+    Args:
+        log: The log.
+        kernel_id: The kernel.
+    """
+
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any], kernel_id: str) -> None:
+        super().__init__(log)
+        self._kernel_id = kernel_id
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Name the kernel."""
+        return f"Kernel {self._kernel_id}: {msg}", kwargs
 
 
 def printable(text: str) -> str:

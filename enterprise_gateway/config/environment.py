@@ -156,4 +156,5 @@ class _Nobody(HasTraits):
 
 def _bounds(trait: TraitType[Any, Any]) -> str:
     limits = (("at least", getattr(trait, "min", None)), ("at most", getattr(trait, "max", None)))
-    return "".join(f", {word} {limit:g}" for word, limit in limits if limit is not None and isfinite(limit))
+    finite = ", finite" if isinstance(trait, Float) else ""
+    return finite + "".join(f", {word} {limit:.15g}" for word, limit in limits if limit is not None and isfinite(limit))

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from enterprise_gateway.app import EnterpriseGatewayApp
-from enterprise_gateway.log_format import LogFormatter
+from enterprise_gateway.log_format import KernelLog, LogFormatter
 
 
 def line(message: str, *args: object, error: BaseException | None = None) -> str:
@@ -50,3 +50,8 @@ def test_the_gateway_writes_its_log_so(capsys: pytest.CaptureFixture[str], monke
         monkeypatch.setattr(handler, "stream", sys.stderr)
     app.log.warning("user %s", "a\nb")
     assert "user a\\nb\n" in capsys.readouterr().err
+
+
+def test_what_is_told_of_a_kernel_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    KernelLog(logging.getLogger("gateway"), "k1").warning("%s messages were lost", 3)
+    assert caplog.messages == ["Kernel k1: 3 messages were lost"]

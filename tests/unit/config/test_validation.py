@@ -32,9 +32,15 @@ def test_settings_that_fit_together_are_accepted(settings: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"operation_timeout_seconds": 10.0}, r"operation timeout \(10 s\) must be shorter than the renew deadline"),
-        ({"renew_deadline": 15.0}, r"renew deadline \(15 s\) must be shorter than the lease duration"),
-        ({"renew_interval": 9.5}, r"renew interval with its jitter \(10.45 s\)"),
+        (
+            {"operation_timeout_seconds": 10.0},
+            r"EG_OPERATION_TIMEOUT, 10 s\) must be shorter than the renew deadline \(EG_RENEW_DEADLINE",
+        ),
+        (
+            {"renew_deadline": 15.0},
+            r"EG_RENEW_DEADLINE, 15 s\) must be shorter than the lease duration \(EG_LEASE_DURATION",
+        ),
+        ({"renew_interval": 9.5}, r"renew interval with its jitter \(EG_RENEW_INTERVAL, 10.45 s\)"),
         ({"renew_interval": 10.0, "renew_jitter": 0.0}, "renew interval"),
         ({"keyfile": "k"}, "keyfile is set without certfile"),
         ({"client_ca": "c"}, "client_ca is set without certfile"),

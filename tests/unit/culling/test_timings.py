@@ -24,7 +24,7 @@ def test_the_times_of_tests_fit_together() -> None:
     ("times", "why"),
     [
         ({"operation_timeout_seconds": 10.0}, "operation timeout .* before it is known whether it was renewed"),
-        ({"renew_deadline_seconds": 15.0}, "lease duration .* takes over before the former holder has stopped"),
+        ({"renew_deadline_seconds": 15.0}, "lease duration .* takes over before the former one has stopped"),
         ({"renew_interval_seconds": 9.5}, "renew interval .* before its renewal is due"),
         ({"jitter": 1.0}, "renew interval with its jitter"),
         ({"renew_interval_seconds": 0.0}, "above 0 s"),
