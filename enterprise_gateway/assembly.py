@@ -299,7 +299,7 @@ class Builder:
             )
 
         def new_held(kernel_id: str) -> HeldKernel:
-            activity = Activity(kernel_id, now=self._store.clock.latest_now, turned=flusher.soon)
+            activity = Activity(kernel_id, clock=self._store.clock, turned=flusher.soon)
             return HeldKernel(kernel_id, activity=activity, new_relay=new_relay)
 
         return new_held

@@ -132,6 +132,18 @@ class DatabaseClock:
         database_time, sent, _ = self._last_reading()
         return _rounded_up(database_time + _MILLISECOND + timedelta(seconds=self._now() - sent))
 
+    def local_now(self) -> float:
+        """Give the local clock's time: what is to be stored later is remembered by it, as no jump moves it."""
+        return self._now()
+
+    def latest_at(self, local: float) -> datetime:
+        """Give the latest that it can have been at a local time, on the database's clock as it is now.
+
+        Raises:
+            StoreUnavailable: There was no reading yet.
+        """
+        return self.latest_now() - timedelta(seconds=self._now() - local)
+
     def earliest_now(self) -> datetime:
         """Give the earliest that now can be: nothing of the round trip is added.
 

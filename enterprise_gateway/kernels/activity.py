@@ -4,6 +4,9 @@ Pure bookkeeping in memory. Busy or idle is what *requests* say: a status counts
 those of control requests and of the gateway's own never count (during a long cell a control answer carries `idle` too).
 A kernel is busy while any request is.
 
+When something was seen is remembered by the local clock, and told by the database's as it is when it is written: the
+one may have jumped since the other was read. What was written before a jump was noticed is written again.
+
 What is absolute (execution state, connection count) carries a number that rises with each change, so that a late write
 can't undo a newer one; once acknowledged it is not written again. A change is pending until its flush was
 acknowledged; a change that comes between stays pending.
@@ -13,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from persistence.clock import DatabaseClock
 from persistence.kernels import ActivityEntry
 
 # Requests of the control channel: their busy and idle say nothing about the cells.
@@ -59,21 +63,21 @@ class Activity:
 
     Args:
         kernel_id: The kernel.
-        now: Gives the latest that now can be, on the database's clock.
+        clock: The database's.
         turned: Called when the kernel turns busy or idle.
     """
 
-    def __init__(self, kernel_id: str, *, now: Callable[[], datetime], turned: Callable[[], None]) -> None:
+    def __init__(self, kernel_id: str, *, clock: DatabaseClock, turned: Callable[[], None]) -> None:
         self._kernel_id = kernel_id
-        self._now = now
+        self._clock = clock
         self._turned = turned
         self._busy: dict[str, None] = {}
         self._changes = 0
         self._acknowledged = 0
-        self._last_activity: datetime | None = None
+        self._used_at: float | None = None
         self._state: str | None = None
         self._state_n = self._info_n = self._written_state_n = 0
-        self._heard: datetime | None = None
+        self._heard_at: float | None = None
         self._confirmed = False
         self._kernel_info: dict[str, Any] | None = None
         self.connections = 0
@@ -87,7 +91,7 @@ class Activity:
 
     def touch(self) -> None:
         """Something was sent by the kernel or by a client: now."""
-        self._last_activity = self._heard = self._now()
+        self._used_at = self._heard_at = self._clock.local_now()
         self._confirmed = False
         self._changes += 1
 
@@ -111,9 +115,9 @@ class Activity:
         """
         if self._confirmed:
             return False
-        if self._state is None or self._heard is None:
+        if self._state is None or self._heard_at is None:
             return True
-        return self._now() - self._heard >= timedelta(seconds=silent_seconds)
+        return self._clock.local_now() - self._heard_at >= silent_seconds
 
     def asked(self) -> Question:
         """The gateway asks on shell: a kernel that is not known to be idle is busy until it has answered."""
@@ -143,7 +147,7 @@ class Activity:
         # As the record has it, of a new generation and of a kernel that has changed hands.
         self._state_n = self._info_n = self._written_state_n = 0
         self._sent = None
-        self._heard = self._now()
+        self._heard_at = self._clock.local_now()
         self._confirmed = False
 
     def learned(self, kernel_info: dict[str, Any]) -> None:
@@ -160,6 +164,15 @@ class Activity:
         self.connections_n += 1
         self._changes += 1
         return self.connections_n
+
+    def used(self) -> None:
+        """It is written elsewhere that it is used now."""
+        self._used_at = self._clock.local_now()
+
+    def clock_jumped(self) -> None:
+        """What was written of its last use may be of before the jump: write it again."""
+        if self._used_at is not None:
+            self._changes += 1
 
     def report_anew(self) -> None:
         """This replica has a new id: all that it knows is to be written under it."""
@@ -182,7 +195,7 @@ class Activity:
         return self._changes, ActivityEntry(
             kernel_id=self._kernel_id,
             generation=generation,
-            last_activity=self._last_activity or NEVER,
+            last_activity=NEVER if self._used_at is None else self._clock.latest_at(self._used_at),
             execution_state=self._state if reports_state else None,
             execution_n=self._state_n,
             connection_count=self.connections if reports_connections else None,

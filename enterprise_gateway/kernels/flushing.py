@@ -22,6 +22,7 @@ class Flusher:
         self._store = store
         self._membership = membership
         self._held = held
+        self._clock_steps = store.clock.steps
         self._soon = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
@@ -54,6 +55,7 @@ class Flusher:
             StoreUnavailable: Nothing is taken for written; all of it stays pending.
         """
         async with self._one_at_a_time:
+            self._look_at_clock()
             marks: dict[str, int] = {}
             entries: list[ActivityEntry] = []
             for held in self._held:
@@ -68,3 +70,9 @@ class Flusher:
                 held_now = self._held.get(kernel_id)
                 if held_now is not None:
                     held_now.activity.acknowledge(marks[kernel_id])
+
+    def _look_at_clock(self) -> None:
+        steps, self._clock_steps = self._clock_steps, self._store.clock.steps
+        if steps != self._clock_steps:
+            for held in self._held:
+                held.activity.clock_jumped()

@@ -170,6 +170,7 @@ class Openings:
 
     def _step(self, held: HeldKernel, wanted: ClientClaim | None) -> Step:
         n = held.opening()
+        held.activity.used()
         return steps.open_connection(
             held.kernel_id,
             replica=self._membership.replica_id,

@@ -31,14 +31,16 @@ class Ownership:
         self._parts = parts
         self._prober = KernelProber(parts)
         self._died: Died | None = None
+        parts.membership.on_new_identity(self._renounce)
 
     def on_death(self, died: Died) -> None:
         """Have `died` called, once a watch, when the process of a kernel that is owned here was seen dead."""
         self._died = died
 
     async def own(self, held: HeldKernel, record: KernelRecord) -> None:
-        """Watch the generation that is served, whose record names this replica."""
-        if held.manager is None or held.generation != record.generation:
+        """Watch the generation that is served, if its record names this replica as it is called now."""
+        mine = record.owner == self._parts.membership.replica_id
+        if held.manager is None or held.generation != record.generation or not mine:
             return
         if not held.watched:
             held.release()
@@ -50,6 +52,11 @@ class Ownership:
         if record.execution_state == steps.UNKNOWN:  # adopted, or handed on by the leader
             held.activity.new_generation(None)
             self._prober.ask(held)
+
+    def _renounce(self) -> None:
+        """It was declared dead: what it owned is whoever's by now. The next look shows what is its own again."""
+        for held in self._parts.held:
+            held.release()
 
     async def adopt(self, held: HeldKernel, record: KernelRecord) -> bool:
         """Become the owner of a kernel that has none; False where somebody else was faster."""

@@ -181,6 +181,7 @@ class StartActs:
     async def _install(self, started: Started) -> HeldKernel:
         held = self._hydrator.hold(started.record.kernel_id)
         held.activity.new_generation("idle")
+        held.activity.used()
         held.recorded_state = "idle"
         try:
             await held.serve(started.record.generation, started.manager, started.connection, started.record.kernel_info)

@@ -104,7 +104,7 @@ class GatewayReplica(Replica):
         )
 
     def _new_held(self, kernel_id: str) -> HeldKernel:
-        activity = Activity(kernel_id, now=self.store.clock.latest_now, turned=self.flusher.soon)
+        activity = Activity(kernel_id, clock=self.store.clock, turned=self.flusher.soon)
         return HeldKernel(kernel_id, activity=activity, new_relay=lambda held: cast(Any, Relay()))
 
     def _sweep(self) -> Sweep:

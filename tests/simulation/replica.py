@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -25,7 +24,7 @@ from culling.timings import MembershipTimings
 from culling.vouching import Vouching
 from persistence import clock, steps
 from persistence.clock import DatabaseClock
-from persistence.documents import KernelCandidate, KernelNotice, KernelRecord, Step
+from persistence.documents import ClockStep, KernelCandidate, KernelNotice, KernelRecord, Step
 from persistence.driver import Database
 from persistence.errors import PersistenceError, StaleWrite, StoreUnavailable
 from persistence.events import EventStore
@@ -85,7 +84,9 @@ class Replica:
         self.faulted_at = self.named_at = -1.0
         self.term: Term | None = None
         self.owned: set[str] = set()
-        self.pending: dict[str, tuple[datetime | None, float]] = {}
+        self.pending: dict[str, tuple[float | None, float]] = {}
+        self.used: dict[str, tuple[float | None, float]] = {}
+        self.clock_steps: Sequence[ClockStep] = ()
         self.counts: dict[str, tuple[int, int]] = {}
         self.unreported: set[str] = set()
         self.states: dict[str, tuple[str, int]] = {}
@@ -198,7 +199,7 @@ class Replica:
     def saw(self, kernel_id: str, state: str | None = None) -> None:
         """A kernel or a client of it has sent something, here."""
         if self.store.clock.set:
-            self.pending[kernel_id] = (self.store.clock.latest_now(), self.world.loop.now)
+            self.pending[kernel_id] = self.used[kernel_id] = (self.store.clock.local_now(), self.world.loop.now)
             if state is not None and kernel_id in self.owned:
                 self._state(kernel_id, state)
 
@@ -227,6 +228,9 @@ class Replica:
             await self.running.wait()
 
     async def flush(self) -> None:
+        if self.clock_steps != self.store.clock.steps:
+            self.clock_steps = self.store.clock.steps
+            self.pending |= self.used
         told, counted = dict(self.pending), {each: self.counts[each] for each in self.unreported}
         entries = [self._entry(kernel_id, told, counted) for kernel_id in {*told, *counted}]
         if not entries:
@@ -243,7 +247,7 @@ class Replica:
                     self.unreported.discard(kernel_id)
 
     def _entry(
-        self, kernel_id: str, told: dict[str, tuple[datetime | None, float]], counted: dict[str, tuple[int, int]]
+        self, kernel_id: str, told: dict[str, tuple[float | None, float]], counted: dict[str, tuple[int, int]]
     ) -> ActivityEntry:
         at, _ = told.get(kernel_id, (None, 0.0))
         state, n = self.states.get(kernel_id, (None, 0))
@@ -251,7 +255,7 @@ class Replica:
         return ActivityEntry(
             kernel_id=kernel_id,
             generation=1,
-            last_activity=at or self.world.long_ago,
+            last_activity=self.world.long_ago if at is None else self.store.clock.latest_at(at),
             execution_state=state if kernel_id in self.owned else None,
             execution_n=n,
             connection_count=None if count is None else count[0],

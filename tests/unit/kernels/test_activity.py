@@ -8,21 +8,14 @@ import pytest
 
 from enterprise_gateway.kernels.activity import MAX_OPEN_REQUESTS, Activity
 from persistence.kernels import ActivityEntry
+from tests.fakes.database_clock import SetClock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SetClock:
+    return SetClock(START)
 
 
 @pytest.fixture
@@ -31,12 +24,18 @@ def turned() -> list[str]:
 
 
 @pytest.fixture
-def activity(clock: Clock, turned: list[str]) -> Activity:
-    return Activity("k1", now=clock, turned=lambda: turned.append("k1"))
+def activity(clock: SetClock, turned: list[str]) -> Activity:
+    return Activity("k1", clock=clock, turned=lambda: turned.append("k1"))
 
 
 def tell(activity: Activity, state: str, request: str, kind: str = "execute_request", own: bool = False) -> None:
     activity.status(state, parent_id=request, parent_type=kind, own=own)
+
+
+def pending(activity: Activity) -> ActivityEntry:
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    return found[1]
 
 
 def test_nothing_is_known_of_a_kernel_that_has_said_nothing(activity: Activity) -> None:
@@ -87,7 +86,7 @@ def test_only_an_owner_reports_the_execution_state(activity: Activity) -> None:
     assert found[1].execution_state == "busy"
 
 
-def test_what_changed_after_a_flush_was_sent_stays_pending(activity: Activity, clock: Clock) -> None:
+def test_what_changed_after_a_flush_was_sent_stays_pending(activity: Activity, clock: SetClock) -> None:
     tell(activity, "busy", "a")
     found = activity.pending(1, owner=True)
     assert found is not None
@@ -220,7 +219,7 @@ def test_a_kernel_that_is_asked_is_busy_until_it_answers(activity: Activity) -> 
 
 
 def test_an_answer_forgets_requests_whose_end_was_missed_and_counts_as_activity(
-    activity: Activity, clock: Clock
+    activity: Activity, clock: SetClock
 ) -> None:
     tell(activity, "busy", "missed")
     clock.now += timedelta(hours=1)
@@ -249,7 +248,7 @@ def test_an_adopted_kernel_that_answers_was_not_used_by_that(activity: Activity)
 
 
 @pytest.mark.parametrize("state", ["busy", "idle"])
-def test_a_kernel_that_was_silent_for_long_is_in_doubt(activity: Activity, clock: Clock, state: str) -> None:
+def test_a_kernel_that_was_silent_for_long_is_in_doubt(activity: Activity, clock: SetClock, state: str) -> None:
     tell(activity, state, "a")
     clock.now += timedelta(seconds=59)
     assert not activity.in_doubt(60)
@@ -258,7 +257,7 @@ def test_a_kernel_that_was_silent_for_long_is_in_doubt(activity: Activity, clock
 
 
 def test_one_that_was_idle_when_asked_is_in_doubt_again_when_it_was_heard_and_is_silent(
-    activity: Activity, clock: Clock
+    activity: Activity, clock: SetClock
 ) -> None:
     tell(activity, "idle", "a")
     activity.answered(activity.asked())
@@ -269,7 +268,7 @@ def test_one_that_was_idle_when_asked_is_in_doubt_again_when_it_was_heard_and_is
     assert activity.in_doubt(60)
 
 
-def test_an_idle_kernel_that_is_asked_stays_idle_and_is_not_used_by_that(activity: Activity, clock: Clock) -> None:
+def test_an_idle_kernel_that_is_asked_stays_idle_and_is_not_used_by_that(activity: Activity, clock: SetClock) -> None:
     tell(activity, "idle", "a")
     used = clock.now
     clock.now += timedelta(hours=1)
@@ -281,7 +280,7 @@ def test_an_idle_kernel_that_is_asked_stays_idle_and_is_not_used_by_that(activit
     assert (found[1].execution_state, found[1].last_activity) == ("idle", used)
 
 
-def test_one_that_does_not_answer_is_busy_and_was_used_until_it_does(activity: Activity, clock: Clock) -> None:
+def test_one_that_does_not_answer_is_busy_and_was_used_until_it_does(activity: Activity, clock: SetClock) -> None:
     tell(activity, "idle", "a")
     question = activity.asked()
     activity.unanswered(question)
@@ -299,3 +298,35 @@ def test_requests_without_an_end_do_not_grow_without_bound(activity: Activity) -
     for number in range(10, MAX_OPEN_REQUESTS + 10):
         tell(activity, "idle", str(number))
     assert activity.execution_state == "idle"
+
+
+def test_when_it_was_used_is_told_by_the_clock_as_it_is_when_that_is_written(
+    activity: Activity, clock: SetClock
+) -> None:
+    activity.touch()
+    clock.now += timedelta(seconds=5)
+    clock.ahead = timedelta(minutes=1)
+    assert pending(activity).last_activity == START + timedelta(minutes=1)
+
+
+def test_what_was_written_before_a_jump_was_noticed_is_written_again(activity: Activity, clock: SetClock) -> None:
+    activity.touch()
+    found = activity.pending(1, owner=True)
+    assert found is not None
+    activity.acknowledge(found[0])
+    clock.ahead = timedelta(minutes=1)
+    activity.clock_jumped()
+    assert pending(activity).last_activity == START + timedelta(minutes=1)
+
+
+def test_a_jump_makes_no_kernel_used_that_was_not(activity: Activity) -> None:
+    activity.clock_jumped()
+    assert activity.pending(1, owner=True) is None
+
+
+def test_a_use_that_is_written_elsewhere_is_written_again_after_a_jump(activity: Activity, clock: SetClock) -> None:
+    activity.used()
+    assert activity.pending(1, owner=True) is None
+    clock.now += timedelta(seconds=5)
+    activity.clock_jumped()
+    assert pending(activity).last_activity == START

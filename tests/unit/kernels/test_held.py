@@ -14,6 +14,7 @@ from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.relay.relay import Relay
 from persistence import clock
 from persistence.documents import KernelNotice, KernelRecord
+from tests.fakes.database_clock import SetClock
 from tests.records import NOW, running_kernel
 
 
@@ -47,7 +48,7 @@ def relay() -> FakeRelay:
 
 @pytest.fixture
 def held(relay: FakeRelay) -> HeldKernel:
-    activity = Activity("k1", now=lambda: NOW, turned=lambda: None)
+    activity = Activity("k1", clock=SetClock(NOW), turned=lambda: None)
     return HeldKernel("k1", activity=activity, new_relay=lambda held: cast(Relay, relay))
 
 

@@ -24,6 +24,7 @@ from enterprise_gateway.lifecycle import Background
 from enterprise_gateway.relay.relay import Relay
 from persistence.documents import KernelRecord, ReplicaState
 from persistence.testing import mock_store
+from tests.fakes.database_clock import SetClock
 from tests.records import HOST, NOW, replica, running_kernel
 from tests.unit.kernels.test_held import FakeRelay
 
@@ -61,12 +62,12 @@ class Here:
         self.id = parts.membership.replica_id
         self.died: list[KernelRecord] = []
         self.relay = FakeRelay()
-        ownership = Ownership(parts)
-        ownership.on_death(self._note)
-        self._hydrator = Hydrator(parts, ownership, self._new_held)
+        self.ownership = Ownership(parts)
+        self.ownership.on_death(self._note)
+        self._hydrator = Hydrator(parts, self.ownership, self._new_held)
 
     def _new_held(self, kernel_id: str) -> HeldKernel:
-        activity = Activity(kernel_id, now=lambda: NOW, turned=lambda: None)
+        activity = Activity(kernel_id, clock=SetClock(NOW), turned=lambda: None)
         return HeldKernel(kernel_id, activity=activity, new_relay=lambda held: cast(Relay, self.relay))
 
     async def _note(self, held: HeldKernel, record: KernelRecord, manager: GatewayKernelManager) -> None:
@@ -148,3 +149,23 @@ async def test_who_comes_while_a_kernel_is_restarted_is_not_joined_to_the_former
     await here.hydrate(running_kernel(phase="restarting", generation=2, restarts=1, owner="live"))
     assert here.relay.told == [("restarting", None)]
     assert held.manager is None
+
+
+async def test_what_was_launched_under_a_former_id_is_not_own_before_the_record_says_so(here: Here) -> None:
+    held = await here.hydrate(running_kernel(owner=here.id))
+    held.release()
+    await here.ownership.own(held, running_kernel(owner="dead"))
+    assert not held.owned
+
+
+async def test_under_a_new_id_nothing_is_own_before_the_records_say_so(here: Here) -> None:
+    held = await here.hydrate(running_kernel(owner=here.id))
+    assert held.owned
+    await here.parts.store.replicas.declare_dead(here.id, here.parts.membership.record.beat)
+    await here.parts.membership.beat_once(_nothing)
+    assert here.parts.membership.replica_id != here.id
+    assert not held.owned
+
+
+async def _nothing() -> None:
+    return None

@@ -27,6 +27,7 @@ from persistence.kernel_session_manager import KernelSessionManager
 from persistence.sealing import generate_key
 from persistence.testing import Gate, away, mock_store
 from tests.fakes.client import FakeSink, request_parts
+from tests.fakes.database_clock import SetClock
 from tests.records import HOST, NOW, running_kernel
 from tests.unit.handlers.server import soon
 
@@ -45,7 +46,7 @@ class Replica:
         self.asked: list[Former] = []
         self.admitted = True
         self.openings = Openings(store, membership, LOG)
-        activity = Activity("k1", now=lambda: NOW, turned=lambda: None)
+        activity = Activity("k1", clock=SetClock(NOW), turned=lambda: None)
         self.held = HeldKernel("k1", activity=activity, new_relay=self._new_relay)
 
     def _new_relay(self, held: HeldKernel) -> Relay:

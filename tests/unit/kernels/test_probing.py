@@ -20,6 +20,7 @@ from enterprise_gateway.lifecycle import Background
 from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.relay import Relay
 from tests.cluster.waiting import eventually
+from tests.fakes.database_clock import SetClock
 from tests.records import NOW
 
 SETTINGS = KernelSettings()
@@ -29,9 +30,9 @@ class World:
     """A prober, a kernel that this replica owns, and the questions that the kernel was asked."""
 
     def __init__(self) -> None:
-        self.now = NOW
+        self.clock = SetClock(NOW)
         self.questions: list[asyncio.Future[dict[str, Any]]] = []
-        activity = Activity("k1", now=lambda: self.now, turned=lambda: None)
+        activity = Activity("k1", clock=self.clock, turned=lambda: None)
         relay = cast(Relay, SimpleNamespace(client_count=0))
         self.held = HeldKernel("k1", activity=activity, new_relay=lambda held: relay)
         self.held.owned, self.held.generation, self.held.connection = True, 1, {}
@@ -54,7 +55,7 @@ class World:
         self.held.activity.status(state, parent_id="cell", parent_type="execute_request", own=False)
 
     def silence(self) -> None:
-        self.now += timedelta(seconds=SETTINGS.silent_seconds)
+        self.clock.now += timedelta(seconds=SETTINGS.silent_seconds)
 
     async def asked(self, times: int) -> None:
         await eventually(lambda: len(self.questions) == times, f"{times} questions were asked")
