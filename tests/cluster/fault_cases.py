@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -138,7 +138,7 @@ class Trial:
     async def _go_on(self, victim: Victim, turn: asyncio.Semaphore) -> None:
         """Let a paused victim go on, and use the kernel: on the survivor, and on the victim if it lives."""
         async with turn:
-            reached = victim.case.reached_by(victim.replica)
+            reached, doing = victim.case.reached_by(victim.replica), ""
             if victim.case.paused:
                 victim.replica.signal(signal.SIGCONT)
             try:
@@ -147,15 +147,28 @@ class Trial:
                 await eventually_none(self.cluster, [victim.kernel_id], Seen.at_work, "what it began anew is over")
                 servers = [self.survivor, *([victim.replica] if victim.replica.running else [])]
                 for server in servers:
+                    doing = f"on {server.name}: "
                     await use(self.cluster, server, victim.kernel_id, told=answer, gone=victim.case.act in ENDS)
             except (AssertionError, *LOST) as error:
-                self._complain(victim, str(error) or repr(error))
+                self._complain(victim, doing + (str(error) or repr(error)))
             victim.replica.kill()
             if victim.case.paused:
                 self.cluster.declare_dead(victim.replica)
 
     def _complain(self, victim: Victim, complaint: str) -> None:
         self.complaints[victim.case.fault, victim.case.act].append(f"{victim.case}: {complaint}")
+        print(f"{victim.case}: {complaint}", *self._told_of(victim), sep="\n")
+
+    def _told_of(self, victim: Victim) -> Iterator[str]:
+        """What the record, the events and the logs say of a kernel."""
+        shown = ("phase", "generation", "owner", "restarts", "reason", "process")
+        for record in self.cluster.documents("kernels", {"_id": victim.kernel_id}):
+            yield str({name: record.get(name) for name in shown})
+        for event in self.cluster.documents("events", {"kernel_id": victim.kernel_id}):
+            yield f"{event['at']} {event['kind']} by {event['replica']}: {event.get('reason')}"
+        for replica in (self.survivor, victim.replica):
+            yield f"{replica.name}:"
+            yield from (line for line in replica.log.splitlines() if victim.kernel_id in line)
 
 
 def passed(notes: str, kernel_id: str) -> list[str]:
