@@ -303,3 +303,13 @@ async def test_a_client_that_speaks_where_it_was_superseded_takes_its_session_ba
     await soon(lambda: first.fetched == [Former(second.id, 2, here=False)])
     assert spoken.session.n == 3
     assert first.held.relay.client_count == 1
+
+
+async def test_an_opening_is_a_use_that_is_written_again_where_the_clock_has_jumped(
+    pair: tuple[Replica, Replica],
+) -> None:
+    replica, _ = pair
+    await replica.open()
+    found = replica.held.activity.pending(1, owner=True)
+    assert found is not None
+    assert found[1].last_activity == NOW
