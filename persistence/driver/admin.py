@@ -8,6 +8,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
+from persistence.driver.closing import to_the_end
 from persistence.driver.failures import FAILURES, translate
 
 
@@ -31,4 +32,4 @@ async def admin_command(uri: str, command: Mapping[str, Any], *, timeout_seconds
     except FAILURES as error:
         raise translate(next(iter(command)), error) from error
     finally:
-        await client.close()
+        await to_the_end(client.close())

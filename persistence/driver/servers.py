@@ -17,6 +17,7 @@ from pymongo.read_concern import ReadConcern
 
 from persistence.driver.address import option_names
 from persistence.driver.backend import HEAD_START, ChangeStream, Update
+from persistence.driver.closing import to_the_end
 from persistence.errors import ConfigurationError
 
 _LINEARIZABLE = ReadConcern("linearizable")
@@ -62,7 +63,7 @@ class PyMongoBackend:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        await to_the_end(self._client.close())
 
 
 class _Opened:

@@ -23,7 +23,7 @@ from jupyter_server.services.kernels.connection.base import (
     serialize_msg_to_ws_v1,
 )
 from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from tests.cluster.waiting import PATIENCE_SECONDS
 
@@ -166,7 +166,11 @@ class KernelSocket:
         parent: dict[str, Any] | None = None,
         buffers: Sequence[bytes] = (),
     ) -> str:
-        """Send a message and return its id."""
+        """Send a message and return its id.
+
+        Raises:
+            Closed: The connection is gone.
+        """
         header = {
             "msg_id": uuid4().hex,
             "username": "tester",
@@ -181,7 +185,10 @@ class KernelSocket:
             frame: str | bytes = serialize_msg_to_ws_v1([*packed, *buffers], channel)
         else:
             frame = self._legacy(parts, channel, buffers)
-        await self._connection.write_message(frame, binary=isinstance(frame, bytes))
+        try:
+            await self._connection.write_message(frame, binary=isinstance(frame, bytes))
+        except WebSocketClosedError as error:
+            raise Closed(self._connection.close_code, self._connection.close_reason) from error
         return header["msg_id"]
 
     def _legacy(self, parts: Sequence[dict[str, Any]], channel: str, buffers: Sequence[bytes]) -> str | bytes:
