@@ -8,9 +8,11 @@ import sys
 
 import pytest
 
-from enterprise_gateway import __version__
+from enterprise_gateway import __version__, app, server
 from enterprise_gateway.app import EnterpriseGatewayApp
 from enterprise_gateway.banner import farewell, patience, welcome
+from persistence.errors import ConfigurationError
+from persistence.kernel_session_manager import KernelSessionManager
 
 SECRETS = {
     "EG_AUTH_TOKEN": "token-to-hide",
@@ -76,3 +78,17 @@ def test_a_stop_that_has_to_wait_says_for_what_how_long_and_the_way_out(kernels:
     text = patience(kernels, 29.6)
     assert said in text
     assert "up to 30 s; a second signal stops at once" in text
+
+
+async def test_memory_is_kept_for_messages_from_the_start_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def bind(*_: object) -> None:
+        done.append("bound")
+        raise ConfigurationError("no port is free")
+
+    monkeypatch.setattr(app, "keep_for_messages", lambda: done.append("kept"))
+    monkeypatch.setattr(server, "bind", bind)
+    with pytest.raises(ConfigurationError):
+        await EnterpriseGatewayApp().run(KernelSessionManager())
+    assert done == ["kept", "bound"]

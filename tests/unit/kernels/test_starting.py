@@ -1,18 +1,21 @@
-"""How long a generation may take to come up: over mongomock, with launches only noted."""
+"""How long a generation may take to come up, and what is known of it then: over mongomock, with launches only noted."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from culling.membership import Membership, MembershipTimings
 from enterprise_gateway.errors import GatewayError, timed_out
+from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.acts import Acts
 from enterprise_gateway.kernels.admission import Admission
+from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.hydrate import Hydrator
+from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.managers import LaunchFailed, Managers
 from enterprise_gateway.kernels.ownership import Ownership
 from enterprise_gateway.kernels.parts import KernelParts
@@ -21,12 +24,14 @@ from enterprise_gateway.kernels.starting import StartActs
 from enterprise_gateway.kernels.startup import Started, Startup
 from enterprise_gateway.kernels.work import Work
 from enterprise_gateway.lifecycle import Background
+from enterprise_gateway.relay.relay import Relay
 from persistence import clock
 from persistence.documents import KernelRecord
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.phases import Phase
 from persistence.testing import mock_store
-from tests.records import HOST, queued_kernel, request
+from tests.fakes.database_clock import SetClock
+from tests.records import HOST, NOW, queued_kernel, request
 
 LOG = logging.getLogger("test")
 
@@ -47,6 +52,36 @@ class FakeStartup:
     async def bring_up(self, record: KernelRecord, *, deadline: clock.Deadline, stop: asyncio.Event) -> Started:
         self.seconds_left = deadline.remaining_seconds
         raise LaunchFailed(timed_out("It was never meant to.", "Kernel did not start in time"))
+
+
+class UpStartup:
+    """Brings everything up."""
+
+    async def bring_up(self, record: KernelRecord, *, deadline: clock.Deadline, stop: asyncio.Event) -> Started:
+        return Started(record=record, manager=cast(GatewayKernelManager, None), connection={})
+
+
+class FakeHydrator:
+    """Holds one kernel that nobody is connected to."""
+
+    def __init__(self, held: HeldKernel) -> None:
+        self._held = held
+
+    def hold(self, kernel_id: str) -> HeldKernel:
+        return self._held
+
+
+class FakeRelay:
+    """Nobody is connected."""
+
+    in_use = False
+
+
+class FakeOwnership:
+    """Watches nothing."""
+
+    async def own(self, held: HeldKernel, record: KernelRecord) -> None:
+        return
 
 
 def replica_parts(store: KernelSessionManager) -> KernelParts:
@@ -86,3 +121,20 @@ async def test_a_launch_that_has_no_time_left_is_not_begun_and_blames_no_disk(da
             await startup.bring_up(queued_kernel(), deadline=clock.Deadline(0.0), stop=asyncio.Event())
     assert failure.value.answer.status == 504
     assert "could not begin within 0 s" in failure.value.answer.message
+
+
+async def test_a_launch_is_a_use_which_a_jump_of_the_clock_has_written_again(database_name: str) -> None:
+    activity = Activity("k1", clock=SetClock(NOW), turned=lambda: None)
+    held = HeldKernel("k1", activity=activity, new_relay=lambda held: cast(Relay, FakeRelay()))
+    async with mock_store(database_name) as store:
+        record = queued_kernel()
+        await store.kernels.insert(record)
+        acts = StartActs(
+            replica_parts(store), cast(Any, UpStartup()), cast(Any, FakeHydrator(held)), cast(Any, FakeOwnership())
+        )
+        await acts.launch(record, Work(kernel_id=record.kernel_id), clock.Deadline(10.0))
+    assert activity.pending(1, owner=True) is None, "its record says so"
+    activity.clock_jumped()
+    pending = activity.pending(1, owner=True)
+    assert pending is not None
+    assert pending[1].last_activity == NOW
