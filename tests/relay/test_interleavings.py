@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.relay.interleavings import Scenario, every_order, some_orders
+from tests.relay.interleavings import every_order, some_orders
+from tests.relay.stepped_world import Scenario
 
 
 async def test_a_reconnect_loses_and_doubles_nothing_in_any_order() -> None:
