@@ -214,7 +214,8 @@ class Builder:
         self, parts: KernelParts, ownership: Ownership, hydrator: Hydrator, openings: Openings
     ) -> tuple[KernelService, SpecService, Takeover]:
         specs = self._specs()
-        starting = StartActs(parts, Startup(self._store, parts.acts, parts.managers, self._log), hydrator, ownership)
+        startup = Startup(self._store, parts.acts, parts.managers, self._log, send_mark=parts.settings.send_mark)
+        starting = StartActs(parts, startup, hydrator, ownership)
         ownership.on_death(Deaths(parts, starting).died)
         stopping = StopActs(parts)
         takeover = Takeover(parts, starting, stopping)

@@ -104,8 +104,9 @@ class ServerTraits(HasTraits):
         min=0,
         config=True,
         help="Number of messages that an ipykernel keeps for each replica that listens to it, before it drops any; its "
-        "own mark is 1,000, which a loop that prints exceeds in moments. It is set by a silent cell when a replica "
-        "begins to listen. 0 runs none, and leaves it at that. What is dropped all the same, the clients are told.",
+        "own mark is 1,000, which a loop that prints exceeds in moments. It is set by a silent cell when the kernel "
+        "has started, if it listens on Unix sockets, as local ones do. 0 runs none, and leaves it at that. What is "
+        "dropped all the same, the clients are told.",
     )
     reconnect_timeout = Float(
         3600.0,

@@ -94,9 +94,7 @@ class HeldKernel:
             if self.connection is None or self.bound:
                 return
             try:
-                await self.relay.bind(
-                    self.connection, self.generation, hands_over=self.hands_over, is_ipykernel=self.hands_over
-                )
+                await self.relay.bind(self.connection, self.generation, hands_over=self.hands_over)
             except zmq.ZMQError as error:
                 raise no_room("The gateway can't open a connection to the kernel now. Try again.") from error
 

@@ -19,6 +19,8 @@ class KernelSettings:
         autorestart: Is a kernel that died by itself restarted?
         restart_limit: How many times in a row at most.
         shutdown_wait_seconds: How long a kernel may take to end when asked.
+        send_mark: How many messages on IOPub an ipykernel is asked to keep for one subscriber before it drops any; 0
+            leaves it its own mark.
         max_concurrent_launches: How many launches are at work in this replica at once.
         answer_before_ready: Is a POST answered before the kernel has answered?
         client_envs: Names that a request's env may set beside `KERNEL_*`; `*` for all.
@@ -34,6 +36,7 @@ class KernelSettings:
     autorestart: bool = True
     restart_limit: int = 5
     shutdown_wait_seconds: float = 5.0
+    send_mark: int = 0
     max_concurrent_launches: int = 4
     answer_before_ready: bool = False
     client_envs: Sequence[str] = ()

@@ -20,6 +20,7 @@ from enterprise_gateway.kernels.admission import Withdrawn
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.managers import LAUNCH_ERRORS, LaunchFailed, Managers, cannot_launch
 from enterprise_gateway.relay import probe
+from enterprise_gateway.relay.send_mark import IPYKERNEL, raise_send_mark
 from persistence import clock, faults, steps
 from persistence.documents import KernelRecord
 from persistence.errors import PersistenceError, SealingKeyMissing
@@ -42,12 +43,19 @@ class Startup:
     """Brings generations up."""
 
     def __init__(
-        self, store: KernelSessionManager, acts: Acts, managers: Managers, log: Logger | LoggerAdapter[Any]
+        self,
+        store: KernelSessionManager,
+        acts: Acts,
+        managers: Managers,
+        log: Logger | LoggerAdapter[Any],
+        *,
+        send_mark: int = 0,
     ) -> None:
         self._store = store
         self._acts = acts
         self._managers = managers
         self._log = log
+        self._send_mark = send_mark
 
     async def bring_up(self, record: KernelRecord, *, deadline: clock.Deadline, stop: asyncio.Event) -> Started:
         """Launch the generation that `record` names and wait until its kernel answers on shell.
@@ -106,9 +114,7 @@ class Startup:
         self, manager: GatewayKernelManager, deadline: clock.Deadline, stop: asyncio.Event
     ) -> dict[str, Any]:
         """Return the kernel's answer to `kernel_info_request`."""
-        answer = asyncio.ensure_future(
-            probe.kernel_info(manager.connection(), channel="shell", timeout_seconds=deadline.remaining_seconds)
-        )
+        answer = asyncio.ensure_future(self._greet(manager.connection(), deadline))
         death = asyncio.ensure_future(ending.gone(manager, None))
         stopped = asyncio.ensure_future(stop.wait())
         bounded = asyncio.ensure_future(self._bound_log(manager))
@@ -124,6 +130,13 @@ class Startup:
             for racer in racers:
                 racer.cancel()
             await asyncio.gather(*racers, return_exceptions=True)
+
+    async def _greet(self, connection: Mapping[str, Any], deadline: clock.Deadline) -> dict[str, Any]:
+        """Ask `kernel_info`, and have an ipykernel made ready for those who will listen."""
+        answer = await probe.kernel_info(connection, channel="shell", timeout_seconds=deadline.remaining_seconds)
+        if self._send_mark and answer.get("implementation") == IPYKERNEL:
+            await raise_send_mark(connection, self._send_mark, timeout_seconds=deadline.remaining_seconds)
+        return answer
 
     async def _bound_log(self, manager: GatewayKernelManager) -> None:
         """Bound what a kernel writes before it is owned; one that does not come up may write as fast as the disk."""

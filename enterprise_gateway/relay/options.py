@@ -17,8 +17,6 @@ class RelayOptions:
         kernel_queue_bytes: What one client's messages may hold while they wait for its kernel, per channel. Beyond it
             the WebSocket is closed (1013).
         kernel_queue_messages: The same as a number of messages, and libzmq's send mark of each socket.
-        kernel_send_mark: How many messages on IOPub an ipykernel is asked to keep for one subscriber before it drops
-            any; 0 leaves it its own mark.
         open_requests: How many unanswered requests of one client are remembered, to be answered `aborted`.
         read_budget: Messages read from one socket before the event loop gets its turn.
         flow_timeout_seconds: How long a new subscription may take to be proven; then it is trusted.
@@ -33,7 +31,6 @@ class RelayOptions:
     client_buffer_bytes: int = 64 * MEBIBYTE
     kernel_queue_bytes: int = 64 * MEBIBYTE
     kernel_queue_messages: int = 2_000
-    kernel_send_mark: int = 0
     open_requests: int = 2_000
     read_budget: int = 256
     flow_timeout_seconds: float = 1.0

@@ -29,7 +29,6 @@ from enterprise_gateway.relay.numbering import Numbering
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.outbox import Outgoing
 from enterprise_gateway.relay.pieces import Piece
-from enterprise_gateway.relay.send_mark import raise_send_mark
 from enterprise_gateway.relay.session import CLOSE_RESTARTING, ClientSession
 from enterprise_gateway.relay.sessions import Sessions
 from enterprise_gateway.relay.sockets import Context, KernelLink, relay_context
@@ -90,7 +89,6 @@ class Relay:
         self._bound = False  # is the subscription proven?
         self._statuses = StatusReader()
         self._numbering = Numbering()
-        self._marking: asyncio.Task[None] | None = None
         self._told = COMING  # the state that clients know while no kernel is bound
         self._reason: str | None = None
         self._ended = False
@@ -116,9 +114,7 @@ class Relay:
         busy = self._listener.execution_state == "busy"
         return any(one.away_seconds < seconds and (busy or one.owes) for one in self._sessions.awaited)
 
-    async def bind(
-        self, connection: Mapping[str, Any], generation: int, *, hands_over: bool = True, is_ipykernel: bool = False
-    ) -> None:
+    async def bind(self, connection: Mapping[str, Any], generation: int, *, hands_over: bool = True) -> None:
         """Join the clients to a kernel that is up: subscribe, see IOPub flow (at most 1 s), open the channels.
 
         It never waits for shell. A bind that is overtaken (`unbind`, `end`, `close`, another `bind`) returns without
@@ -128,7 +124,6 @@ class Relay:
             connection: The content of the kernel's connection file, with CurveZMQ keys where it has them.
             generation: Which generation of the kernel this is.
             hands_over: Does it give replies to the newest of two sockets of one identity, as ipykernel does?
-            is_ipykernel: Can its send mark be raised?
 
         Raises:
             ValueError: The connection asks for a signature scheme that is not known here.
@@ -150,8 +145,6 @@ class Relay:
         if not proven:
             self._log.info("Nothing was seen on IOPub yet; the kernel is taken to be connected")
         self._bound = True
-        if is_ipykernel and self.options.kernel_send_mark:
-            self._marking = asyncio.create_task(raise_send_mark(connection, self.options.kernel_send_mark))
         self._sessions.join(link)
         self.tell(self._listener.execution_state or "idle")
 
@@ -306,9 +299,6 @@ class Relay:
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
-        if self._marking is not None:
-            self._marking.cancel()
-            self._marking = None
 
     def _leave(self) -> None:
         self.read_rest()

@@ -2,7 +2,11 @@
 
 Its IOPub thread hands on in one go what the cells' thread has made since it last ran, which may be thousands, before
 libzmq has taken the first to the network. So no subscriber, however fast, gets all of it. Only the kernel can raise its
-mark, and only for those who are subscribed: each subscription asks it to, by a silent cell that leaves no trace.
+mark: it is asked to by a silent cell that leaves no trace.
+
+It must be before anybody has subscribed. A socket tells a new mark to its present subscribers, also to one that is just
+going, whose end libzmq 4.3 may have freed: the kernel then dies of SIGSEGV. And a subscriber gets the mark that was
+right when the kernel bound. So the kernel sets it, binds a second time, and puts that socket in the place of the first.
 """
 
 from __future__ import annotations
@@ -13,29 +17,47 @@ from typing import Any
 import zmq
 
 from enterprise_gateway.relay import probe
+from enterprise_gateway.relay.sockets import address
 
+IPYKERNEL = "ipython"
+"""What it calls itself in `kernel_info`."""
 PATIENCE_SECONDS = 10.0
-# One expression, so that no name is bound; sockets belong to the thread that uses them.
-CODE = "(lambda iopub: iopub.schedule(lambda: iopub.socket.set({option}, {mark})))(get_ipython().kernel.iopub_thread)"
+# One expression, so that no name is bound. Sockets belong to the thread that uses them. The number 0 is no channel's.
+CODE = (
+    "(lambda iopub, os, done: (iopub.schedule(lambda: (iopub.socket.set({option}, {mark}), "
+    "iopub.socket.bind('ipc://' + {beside!r}), os.replace({beside!r}, {path!r}), done.set())), done.wait(5)))"
+    "(get_ipython().kernel.iopub_thread, __import__('os'), __import__('threading').Event())"
+)
 
 
-async def raise_send_mark(connection: Mapping[str, Any], mark: int) -> None:
-    """Have an ipykernel keep more messages for its present subscribers before it drops any.
+async def raise_send_mark(connection: Mapping[str, Any], mark: int, *, timeout_seconds: float) -> None:
+    """Have an ipykernel keep more messages for each of its subscribers to come before it drops any.
 
-    A busy kernel does it after its cell: the request is with it even if nobody waits for the answer any more.
+    Only over Unix sockets: a TCP port can't be bound anew without a moment in which it is another's for the taking.
+    That it was done is not promised; what is dropped then is told.
 
     Args:
-        connection: The connection file's content.
+        connection: The connection file's content. Nobody may have subscribed yet.
         mark: In messages.
+        timeout_seconds: How long it may take, if that is less than ten.
     """
+    if connection.get("transport") != "ipc":
+        return
+    code = CODE.format(
+        option=int(zmq.SNDHWM),
+        mark=mark,
+        path=address(connection, "iopub").removeprefix("ipc://"),
+        beside=f"{connection['ip']}-0",
+    )
     content = {
-        "code": CODE.format(option=int(zmq.SNDHWM), mark=mark),
+        "code": code,
         "silent": True,
         "store_history": False,
         "allow_stdin": False,
         "stop_on_error": False,  # a kernel that is built otherwise goes on
     }
     try:
-        await probe.ask(connection, "shell", "execute_request", content, timeout_seconds=PATIENCE_SECONDS)
-    except (TimeoutError, zmq.ZMQError):  # busy, or no descriptor is left: what is dropped meanwhile is told
+        seconds = min(PATIENCE_SECONDS, timeout_seconds)
+        await probe.ask(connection, "shell", "execute_request", content, timeout_seconds=seconds)
+    except (TimeoutError, zmq.ZMQError):  # busy, or no descriptor is left
         return

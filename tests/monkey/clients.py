@@ -13,7 +13,7 @@ from tornado.httpclient import HTTPError
 
 from persistence import clock
 from tests.cluster.kernel_socket import Closed, KernelSocket
-from tests.monkey.history import KILLED, OF_ITSELF, End, History, Story, Violation
+from tests.monkey.history import KILLED, End, History, Story, Violation
 
 MOST_KERNELS = 2
 NAPS = 0.15
@@ -123,13 +123,11 @@ class Client:
         value = self._values
         story.began_write(value)
         _, pid = await self._cell(story, f"x = {value}\n{READ}")
-        await self._note_its_own_death(story, pid)
         story.was_written(value, pid)
 
     async def read(self, story: Story) -> None:
         """Read the kernel's variable."""
         value, pid = await self._cell(story, READ)
-        await self._note_its_own_death(story, pid)
         story.was_read(value, pid)
 
     async def look(self, story: Story) -> None:
@@ -212,12 +210,6 @@ class Client:
     async def _request(self, method: str, path: str, body: object = None) -> httpx.Response:
         url = self._chance.choice(self._urls()) + path
         return await self._http.request(method, url, json=body)
-
-    async def _note_its_own_death(self, story: Story, pid: int) -> None:
-        """A fault in a library ends a kernel now and then. The gateway says so; it sends no SIGSEGV itself."""
-        if story.is_another(pid) and OF_ITSELF in (await self._end_of(story.kernel_id)).reason:
-            print(f"{story.kernel_id} died of itself")
-            self._history.killed(story.kernel_id)
 
     def _let_die(self, story: Story, answer: httpx.Response) -> None:
         """A kernel that is killed while it starts fails its start, which says so."""

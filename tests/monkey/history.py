@@ -22,7 +22,6 @@ UNWRITTEN_SECONDS = 5.0
 # A restart on a machine that is too busy, or whose replica died twice over it, ends the kernel. So does its death
 # meanwhile.
 LAUNCH_FAILED = ("did not answer within", "left undone")
-OF_ITSELF = "was ended by SIGSEGV"
 KILLED = ("was ended by SIGKILL", "ended before it could become the kernel")
 
 
@@ -174,12 +173,8 @@ class Story:
     def _possible(self) -> set[int | None]:
         return self.open_values | ({None} if self.open_restarts else set())
 
-    def is_another(self, pid: int) -> bool:
-        """Is this another process than was there, and nobody has restarted it?"""
-        return self.pid not in (None, pid) and not self.open_restarts
-
     def _served_by(self, pid: int) -> None:
-        if self.is_another(pid):
+        if self.pid not in (None, pid) and not self.open_restarts:
             raise Violation(f"{self.kernel_id}: served by process {pid}, and nobody has restarted {self.pid}")
         self.pid = pid
 

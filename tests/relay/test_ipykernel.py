@@ -19,6 +19,7 @@ from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.codec import V1
 from enterprise_gateway.relay.interfaces import Frame
 from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.send_mark import raise_send_mark
 from tests.fakes.client import read_frame, request_parts
 from tests.relay.test_websocket import connect, gateway
 
@@ -79,11 +80,39 @@ async def execute(client: WebSocketClientConnection, code: str) -> list[dict[str
 
 @pytest.mark.parametrize(("code", "count"), [(FLOOD, MESSAGES), (BURST, AT_ONCE)], ids=["flood", "burst"])
 async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[str, Any], code: str, count: int) -> None:
-    async with gateway(RelayOptions(kernel_send_mark=100_000)) as (server, relay):
-        await relay.bind(ipykernel, 1, is_ipykernel=True)
+    await raise_send_mark(ipykernel, 100_000, timeout_seconds=60)
+    async with gateway(RelayOptions()) as (server, relay):
+        await relay.bind(ipykernel, 1)
         async with connect(server) as client, asyncio.timeout(200):
             messages = await execute(client, code)
     outputs = [message["content"]["text"] for message in messages if message["header"]["msg_type"] == "stream"]
     assert "".join(outputs) == "".join(f"{number}\n" for number in range(count))
     iopub = [message for message in messages if message["channel"] == "iopub"]
     assert iopub[-1]["content"] == {"execution_state": "idle"}
+
+
+async def test_each_who_comes_later_is_sent_a_burst_whole(ipykernel: dict[str, Any]) -> None:
+    await raise_send_mark(ipykernel, 100_000, timeout_seconds=60)
+    for generation in (1, 2):
+        async with gateway(RelayOptions()) as (server, relay):
+            await relay.bind(ipykernel, generation)
+            async with connect(server) as client, asyncio.timeout(200):
+                messages = await execute(client, BURST)
+        assert sum(message["header"]["msg_type"] == "stream" for message in messages) == AT_ONCE
+
+
+async def test_raising_the_mark_leaves_no_trace(ipykernel: dict[str, Any]) -> None:
+    files = sorted(Path(ipykernel["ip"]).parent.iterdir())
+    await raise_send_mark(ipykernel, 100_000, timeout_seconds=60)
+    assert sorted(Path(ipykernel["ip"]).parent.iterdir()) == files
+    async with gateway(RelayOptions()) as (server, relay):
+        await relay.bind(ipykernel, 1)
+        async with connect(server) as client, asyncio.timeout(200):
+            messages = await execute(client, "print(len(In), sorted(set(globals()) & {'iopub', 'os', 'done'}))")
+    assert [m["content"]["text"] for m in messages if m["header"]["msg_type"] == "stream"] == ["1 []\n"]
+
+
+async def test_over_tcp_the_kernel_is_asked_nothing() -> None:
+    nobody = {"transport": "tcp", "ip": "127.0.0.1", "shell_port": 9, "iopub_port": 9, "key": "k"}
+    async with asyncio.timeout(5):
+        await raise_send_mark(nobody, 100_000, timeout_seconds=60)

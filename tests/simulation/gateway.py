@@ -61,7 +61,7 @@ class Relay:
     def __init__(self) -> None:
         self.generation: int | None = None
 
-    async def bind(self, connection: Any, generation: int, *, hands_over: bool, is_ipykernel: bool) -> None:
+    async def bind(self, connection: Any, generation: int, *, hands_over: bool) -> None:
         self.generation = generation
 
     def unbind(self, state: str, reason: str | None = None) -> None:

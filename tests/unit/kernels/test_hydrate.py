@@ -84,7 +84,7 @@ class Here:
 class BoundRelay(FakeRelay):
     """Binds whatever it is given."""
 
-    async def bind(self, connection: object, generation: int, *, hands_over: bool, is_ipykernel: bool) -> None:
+    async def bind(self, connection: object, generation: int, *, hands_over: bool) -> None:
         self.generation = generation
 
 

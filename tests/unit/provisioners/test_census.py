@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from enterprise_gateway.provisioners.census import (
     take_census,
 )
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
-from tests.cluster.waiting import eventually_now
+from tests.cluster.waiting import PATIENCE_SECONDS, eventually_now
 
 DEPLOYED = uuid4().hex
 MARKS = {DEPLOYMENT: DEPLOYED, KERNEL_ID: "k1", GENERATION: "3"}
@@ -129,6 +130,8 @@ def test_a_process_that_is_killed_takes_its_group_along(start: Start) -> None:
     descriptor = os.pidfd_open(child)
     assert only(kernel.pid).kill()
     assert kernel.wait() == -signal.SIGKILL
+    ended, _, _ = select.select([descriptor], [], [], PATIENCE_SECONDS)
+    assert ended
     assert child not in pids()
     os.close(descriptor)
 
