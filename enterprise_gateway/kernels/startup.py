@@ -23,7 +23,7 @@ from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.send_mark import IPYKERNEL, raise_send_mark
 from persistence import clock, faults, steps
 from persistence.documents import KernelRecord
-from persistence.errors import PersistenceError, SealingKeyMissing
+from persistence.errors import PersistenceError, SealingKeyMissing, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.phases import Phase
 
@@ -37,6 +37,10 @@ class Started:
     record: KernelRecord
     manager: GatewayKernelManager
     connection: Mapping[str, Any]
+
+
+class PerhapsRunning(Exception):
+    """Nobody knows whether the record says that the kernel runs."""
 
 
 class Startup:
@@ -69,7 +73,8 @@ class Startup:
             LaunchFailed: It did not come up; what was started has been ended, the record has not.
             Withdrawn: `stop` was set; likewise.
             ActLost: Somebody else has taken the kernel over; likewise.
-            StoreUnavailable: Unknown; likewise. The record is taken over by whoever meets it.
+            StoreUnavailable: Unknown. What was started has been ended, unless its record may say by now that it runs.
+                The record is taken over by whoever meets it.
         """
         manager = await self._launched(record, deadline)
         try:
@@ -82,6 +87,10 @@ class Startup:
         except (*LAUNCH_ERRORS, SealingKeyMissing) as error:
             await self._end_own(manager)
             raise LaunchFailed(cannot_launch(error)) from error
+        except PerhapsRunning as unknown:
+            # Clients may use it already. Whoever meets the record goes on with it, or ends it, which the record names.
+            manager.close()
+            raise StoreUnavailable(str(unknown)) from unknown
         except (LaunchFailed, Withdrawn, ActLost, PersistenceError):
             await self._end_own(manager)
             raise
@@ -163,7 +172,10 @@ class Startup:
             same = found.generation == record.generation and found.process == record.process
             return same and found.phase == Phase.RUNNING.value
 
-        return await self._acts.apply(step, won, give_up=deadline)
+        try:
+            return await self._acts.apply(step, won, give_up=deadline)
+        except StoreUnavailable as error:
+            raise PerhapsRunning(str(error)) from error
 
     async def _end_own(self, manager: GatewayKernelManager) -> None:
         await self._managers.abandon(manager)

@@ -87,6 +87,7 @@ class Trial:
     def __post_init__(self) -> None:
         light_kernels.install(self.cluster)
         (self.survivor,) = self.cluster.start()
+        self._harmed: list[Victim] = []
         self._asking = Asking(self.cluster, self.survivor)
 
     async def points(self) -> dict[str, list[str]]:
@@ -114,6 +115,9 @@ class Trial:
         for victim in victims:
             if (complaint := seen.complaint(victim.kernel_id)) is not None:
                 self._complain(victim, complaint)
+        harmed = {victim.kernel_id: victim for victim in self._harmed}
+        for victim in harmed.values():
+            print(f"At last, {victim.case}:", *self._told_of(victim), sep="\n")
 
     async def _begin(self, case: Case, turn: asyncio.Semaphore) -> Victim:
         async with turn:
@@ -157,6 +161,7 @@ class Trial:
 
     def _complain(self, victim: Victim, complaint: str) -> None:
         self.complaints[victim.case.fault, victim.case.act].append(f"{victim.case}: {complaint}")
+        self._harmed.append(victim)
         print(f"{victim.case}: {complaint}", *self._told_of(victim), sep="\n")
 
     def _told_of(self, victim: Victim) -> Iterator[str]:
@@ -166,9 +171,9 @@ class Trial:
             yield str({name: record.get(name) for name in shown})
         for event in self.cluster.documents("events", {"kernel_id": victim.kernel_id}):
             yield f"{event['at']} {event['kind']} by {event['replica']}: {event.get('reason')}"
-        for replica in (self.survivor, victim.replica):
-            yield f"{replica.name}:"
-            yield from (line for line in replica.log.splitlines() if victim.kernel_id in line)
+        for replica in self.cluster.replicas:
+            lines = [line for line in replica.log.splitlines() if victim.kernel_id in line]
+            yield from (f"{replica.name}:", *lines) if lines else ()
 
 
 def passed(notes: str, kernel_id: str) -> list[str]:

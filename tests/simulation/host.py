@@ -80,10 +80,19 @@ class Host:
         ]
         return Census(processes=found, directories=())
 
+    def abandon(self, process: Process) -> None:
+        """Its launch kills it: right only where no record says that it runs."""
+        document = self._document(process)
+        if document and document["phase"] == "running" and document.get("process") == process.named:
+            self._world.violations.append(f"{process.kernel_id} is abandoned, and recorded as running")
+        process.alive = False
+
+    def _document(self, process: Process) -> Mapping[str, Any] | None:
+        return next((each for each in self._world.documents("kernels") if each["_id"] == process.kernel_id), None)
+
     def sweep(self, process: Process) -> bool:
         """A sweep kills it: right only where no record is of its generation."""
-        documents = (each for each in self._world.documents("kernels") if each["_id"] == process.kernel_id)
-        document = next(documents, None)
+        document = self._document(process)
         if document and document["phase"] != "ended" and document["generation"] <= process.generation:
             self._world.violations.append(f"{process.kernel_id} is swept while it lives")
         was, process.alive = process.alive, False
@@ -217,7 +226,7 @@ class Managers:
 
     async def abandon(self, manager: Manager) -> None:
         await self._replica.running.wait()
-        manager.sim.alive = False
+        self._replica.world.host.abandon(manager.sim)
 
     async def obituary(self, manager: Manager) -> str:
         return "it died"
