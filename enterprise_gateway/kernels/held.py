@@ -17,6 +17,7 @@ from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.relay.interfaces import KernelStatus
 from enterprise_gateway.relay.relay import Relay
+from enterprise_gateway.relay.send_mark import IPYKERNEL
 from persistence.documents import KernelNotice, KernelRecord
 
 # What clients are told when their kernel has died and is restarted: Jupyter's clients understand just that, and
@@ -24,7 +25,7 @@ from persistence.documents import KernelNotice, KernelRecord
 AUTOMATIC_RESTART = "restarting"
 REQUESTED_RESTART = "starting"
 # Kernels known to give their replies to the newest of two sockets of one identity: what calls itself so is ipykernel.
-HANDING_OVER = frozenset({"ipython"})
+HANDING_OVER = frozenset({IPYKERNEL})
 
 
 class HeldKernel:

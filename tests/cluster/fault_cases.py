@@ -87,7 +87,7 @@ class Trial:
     def __post_init__(self) -> None:
         light_kernels.install(self.cluster)
         (self.survivor,) = self.cluster.start()
-        self._harmed: list[Victim] = []
+        self._harmed: dict[str, Victim] = {}
         self._asking = Asking(self.cluster, self.survivor)
 
     async def points(self) -> dict[str, list[str]]:
@@ -115,8 +115,7 @@ class Trial:
         for victim in victims:
             if (complaint := seen.complaint(victim.kernel_id)) is not None:
                 self._complain(victim, complaint)
-        harmed = {victim.kernel_id: victim for victim in self._harmed}
-        for victim in harmed.values():
+        for victim in self._harmed.values():
             print(f"At last, {victim.case}:", *self._told_of(victim), sep="\n")
 
     async def _begin(self, case: Case, turn: asyncio.Semaphore) -> Victim:
@@ -161,7 +160,7 @@ class Trial:
 
     def _complain(self, victim: Victim, complaint: str) -> None:
         self.complaints[victim.case.fault, victim.case.act].append(f"{victim.case}: {complaint}")
-        self._harmed.append(victim)
+        self._harmed[victim.kernel_id] = victim
         print(f"{victim.case}: {complaint}", *self._told_of(victim), sep="\n")
 
     def _told_of(self, victim: Victim) -> Iterator[str]:
