@@ -1,7 +1,7 @@
 """What concerns this replica: seen once a beat, at once where the database has change streams, by one query.
 
 The record is the truth: a kernel that was ended elsewhere is dead to the clients here too, one that was restarted gets
-fresh sockets, one whose owner is gone is adopted; what was left undone is finished, what was left over is swept.
+fresh sockets, one that its owner released is adopted; what was left undone is finished, what was left over is swept.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Noticing:
 
     def _wanted_stopped(self, notice: KernelNotice) -> None:
         """A replica that can't reach the kernel, or died over it, wants it stopped: its owner does it."""
-        mine = notice.owner == self._parts.membership.replica_id or self._adoptable(notice)
+        mine = notice.owner == self._parts.membership.replica_id or self._orphaned(notice)
         if mine and notice.kernel_id not in self._parts.work.kernel_ids:
             self._parts.background.once(f"stop of kernel {notice.kernel_id}", self._stop(notice.kernel_id))
 
@@ -109,11 +109,13 @@ class Noticing:
             held.release()
         behind = held is not None and held.generation < notice.generation
         to_watch = mine and (held is None or not held.owned or not held.bound)
-        return behind or to_watch or self._adoptable(notice)
+        # Those of the dead are not taken by whoever looks first: the leader spreads them, in the pass that declares it.
+        released = notice.owner is None and self._parts.managers.reaches(notice)
+        return behind or to_watch or released
 
-    def _adoptable(self, notice: KernelNotice) -> bool:
-        orphaned = notice.owner is None or self._parts.membership.gone(notice.owner)
-        return orphaned and self._parts.managers.reaches(notice)
+    def _orphaned(self, notice: KernelNotice) -> bool:
+        ownerless = notice.owner is None or self._parts.membership.gone(notice.owner)
+        return ownerless and self._parts.managers.reaches(notice)
 
     async def _hydrate_all(self, kernel_ids: Sequence[str]) -> None:
         left = iter(kernel_ids)

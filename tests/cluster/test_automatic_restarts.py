@@ -16,6 +16,7 @@ import pytest
 
 from enterprise_gateway.provisioners.process import KernelProcess, read_start_ticks
 from tests.cluster import light_kernels
+from tests.cluster.cells import ENDLESS
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_processes import KernelProcess as KernelSeen
 from tests.cluster.kernel_socket import KernelSocket, Message
@@ -26,7 +27,6 @@ from tests.cluster.test_races import is_gone, is_whole
 from tests.cluster.waiting import eventually
 from tests.replica_set import ReplicaSet
 
-ENDLESS = "import time\nprint('busy', flush=True)\nwhile True:\n    time.sleep(0.1)"
 MOST_RESTARTS = 5
 ROUNDS = range(3)
 LAUNCHER = """#!/bin/sh

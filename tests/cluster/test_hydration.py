@@ -12,10 +12,10 @@ from tests.cluster.replicas import SELDOM, Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
 
-# A cell that goes on until a file appears: busy for as long as the test wants, and no longer.
+# A cell that goes on until a file appears: busy for as long as the test wants, and no longer. Not flushed: see `cells`.
 UNTIL_RELEASED = """
 import os, time
-print("busy", flush=True)
+print("busy")
 while not os.path.exists({path!r}):
     time.sleep(0.05)
 print("released")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.cells import ENDLESS
 from tests.cluster.jupyter_servers import start_jupyter
 from tests.cluster.processes import ServerProcess
 from tests.cluster.replicas import Cluster
@@ -53,7 +54,7 @@ async def test_it_starts_executes_lists_and_deletes(jupyter: Rest, rest: Rest) -
 async def test_it_interrupts(jupyter: Rest) -> None:
     kernel_id = await jupyter.start()
     async with await jupyter.open(kernel_id, v1=LEGACY) as kernel:
-        msg_id = await kernel.begin("import time\nprint('begun', flush=True)\ntime.sleep(1000)")
+        msg_id = await kernel.begin(ENDLESS)
         await kernel.until(lambda message: message.type == "stream")
         await jupyter.post(f"/api/kernels/{kernel_id}/interrupt", expect=204)
         assert (await kernel.finish(msg_id)).reply["ename"] == "KeyboardInterrupt"

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from tornado.httpclient import HTTPError
 
+from tests.cluster.cells import ENDLESS
 from tests.cluster.kernel_socket import Closed
 from tests.cluster.light_kernels import LIGHT
 from tests.cluster.outages import KINDS, Database, Outage, behind_a_proxy, known_away, known_back
@@ -73,7 +74,7 @@ async def test_kernels_that_a_replica_holds_run_open_and_interrupt(rest: Rest, k
             for on in HELD_ON:
                 async with await rest.open(kernel_id, on=on) as opened:
                     assert (await opened.execute("print(2)")).printed() == "2"
-                    msg_id = await opened.begin("print('begun', flush=True)\ntime.sleep(1000)")
+                    msg_id = await opened.begin(ENDLESS)
                     await opened.until(lambda message: message.type == "stream")
                     await rest.post(f"/api/kernels/{kernel_id}/interrupt", on=on, expect=204)
                     assert (await opened.finish(msg_id)).reply["ename"] == "KeyboardInterrupt"

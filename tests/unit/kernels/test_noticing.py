@@ -42,10 +42,15 @@ class Hydrations:
 
 
 def noticing(
-    hydrations: Hydrations, *, orphans: int, held: Sequence[str] = (), check: Callable[[], None] = lambda: None
+    hydrations: Hydrations,
+    *,
+    orphans: int,
+    owner: str | None = None,
+    held: Sequence[str] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> Noticing:
-    """Of a replica that has so many kernels to adopt, some of which it holds already."""
-    records = {f"k{n}": running_kernel(f"k{n}", owner=None) for n in range(orphans)}
+    """Of a replica that meets so many kernels whose owner is gone, some of which it holds already."""
+    records = {f"k{n}": running_kernel(f"k{n}", owner=owner) for n in range(orphans)}
     kernels = Mock(get=AsyncMock(side_effect=records.get))
     kernels.notices = AsyncMock(
         return_value=[KernelNotice.from_document(record.to_document()) for record in records.values()]
@@ -73,6 +78,12 @@ async def test_many_are_hydrated_at_once_and_not_too_many() -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         await look
     assert (hydrations.most, hydrations.done) == (HYDRATED_AT_ONCE, 3 * HYDRATED_AT_ONCE)
+
+
+async def test_those_of_a_dead_replica_are_left_to_the_leader_who_spreads_them() -> None:
+    hydrations = Hydrations(AsyncMock())
+    await noticing(hydrations, orphans=3, owner="dead").look()
+    assert hydrations.done == 0
 
 
 async def test_a_look_that_finds_the_database_away_leaves_nothing_at_work() -> None:
