@@ -7,6 +7,7 @@ deadline. What is not: that a lost act has done nothing outside of the database.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from logging import Logger, LoggerAdapter
 from typing import Any
@@ -56,8 +57,15 @@ class Acts:
         """How long the act has been at work, at least."""
         return (self._store.clock.earliest_now() - act.since).total_seconds()
 
-    async def insert(self, record: KernelRecord, *, give_up: clock.Deadline) -> None:
+    async def insert(
+        self, record: KernelRecord, *, give_up: clock.Deadline, doubt: asyncio.Event | None = None
+    ) -> None:
         """Insert the record that an act of this replica begins with, whatever becomes of the write's answer.
+
+        Args:
+            record: With its act.
+            give_up: How long it is asked again what became of the write.
+            doubt: Set where the database goes away before that is known.
 
         Raises:
             DuplicateKey: Another kernel has what the index names; nothing was written.
@@ -72,13 +80,15 @@ class Acts:
                     raise
                 sent = True
                 # What is found under the id may be this very insert: then the other error was about its own retry.
-                if holds(await self._read_back(record.kernel_id, give_up), record.act):
+                if holds(await self._read_back(record.kernel_id, give_up, doubt), record.act):
                     return
                 if isinstance(error, DuplicateKey):
                     raise
 
-    async def claim(self, step: Step, act: Act, *, give_up: clock.Deadline) -> KernelRecord:
-        """Try to win the work.
+    async def claim(
+        self, step: Step, act: Act, *, give_up: clock.Deadline, doubt: asyncio.Event | None = None
+    ) -> KernelRecord:
+        """Try to win the work; `doubt` is set where the database goes away before it is known who has.
 
         Returns:
             The record with this act in it, whatever became of the write's answer.
@@ -87,9 +97,16 @@ class Acts:
             ActLost: Somebody else was faster, or the kernel is no longer what the claim was for.
             StoreUnavailable: It is unknown; nothing may be done on the strength of it.
         """
-        return await self.apply(step, lambda record: holds(record, act), give_up=give_up)
+        return await self.apply(step, lambda record: holds(record, act), give_up=give_up, doubt=doubt)
 
-    async def apply(self, step: Step, won: Callable[[KernelRecord], bool], *, give_up: clock.Deadline) -> KernelRecord:
+    async def apply(
+        self,
+        step: Step,
+        won: Callable[[KernelRecord], bool],
+        *,
+        give_up: clock.Deadline,
+        doubt: asyncio.Event | None = None,
+    ) -> KernelRecord:
         """Apply one step of an act; `won` says whether a record shows what this step wrote.
 
         Raises:
@@ -100,19 +117,21 @@ class Acts:
             try:
                 return await self._store.kernels.apply(step)
             except StaleWrite:
-                record = await self._read_back(step.kernel_id, give_up)
+                record = await self._read_back(step.kernel_id, give_up, doubt)
                 if record is not None and won(record):
                     self._store.kernels.made(step, record)
                     return record
                 self._log.debug("The step '%s' of kernel %s is stale", step.name, step.kernel_id)
                 raise ActLost(step.name, record) from None
             except StoreUnavailable:
-                record = await self._read_back(step.kernel_id, give_up)
+                record = await self._read_back(step.kernel_id, give_up, doubt)
                 if record is not None and won(record):
                     self._store.kernels.made(step, record)
                     return record
 
-    async def _read_back(self, kernel_id: str, give_up: clock.Deadline) -> KernelRecord | None:
+    async def _read_back(
+        self, kernel_id: str, give_up: clock.Deadline, doubt: asyncio.Event | None
+    ) -> KernelRecord | None:
         """Read the record surely: no answer is "unknown", asked again."""
         while True:
             try:
@@ -120,6 +139,8 @@ class Acts:
             except StoreUnavailable:
                 if give_up.passed:
                     raise
+                if doubt is not None:
+                    doubt.set()
                 await clock.sleep(READ_AGAIN_SECONDS)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from enterprise_gateway.errors import GatewayError, being_shut_down, conflict, not_found
 from enterprise_gateway.kernels.ability import check_can_end
 from enterprise_gateway.kernels.acts import ActLost
@@ -31,6 +33,7 @@ class Restarts:
 
         Raises:
             GatewayError: 404 gone; 409 starting or being shut down; 503 out of reach; 500, 504 it did not come up.
+            StoreUnavailable: The database is away. It is restarted all the same where that had begun.
         """
         for _ in range(RACES):
             await check_can_end(self._parts, record)
@@ -40,7 +43,9 @@ class Restarts:
                 if record.phase == Phase.RESTARTING.value:
                     return await self._wait_for(record)
                 self._check(record)
-                return await self._claim_and_run(record)
+                doubt = asyncio.Event()
+                restart = self._claim_and_run(record, doubt)
+                return await outcome(self._parts.background.act(f"restart of {record.kernel_id}", restart), doubt)
             except ActLost as lost:
                 if lost.record is None or not lost.record.live:
                     raise not_found(record.kernel_id) from lost
@@ -53,7 +58,7 @@ class Restarts:
         if record.phase != Phase.RUNNING.value:
             raise conflict("The kernel is still starting; restart it when it is ready.", "Kernel is starting")
 
-    async def _claim_and_run(self, record: KernelRecord) -> KernelRecord:
+    async def _claim_and_run(self, record: KernelRecord, doubt: asyncio.Event) -> KernelRecord:
         seconds = record.request.launch_timeout_seconds
         deadline = clock.Deadline(seconds + self._parts.settings.shutdown_wait_seconds)
         await self._parts.managers.headroom.check_for_kernel()  # the kernel that there is is better than none
@@ -61,7 +66,7 @@ class Restarts:
         foreign = held.foreign(record.process) if held is not None else None  # who sees the claim first lets it go
         act = self._parts.acts.new_act()
         step = steps.claim_restart(record, act=act, now=self._parts.store.clock.latest_now())
-        claimed = await self._parts.acts.claim(step, act, give_up=deadline)
+        claimed = await self._parts.acts.claim(step, act, give_up=deadline, doubt=doubt)
         work = Work(kernel_id=record.kernel_id, generation=claimed.generation)
         task = self._parts.background.act(
             f"restart of kernel {record.kernel_id}", self._acts.restart(claimed, work, deadline, foreign=foreign)

@@ -28,7 +28,7 @@ from enterprise_gateway.kernelspecs import SpecService
 from enterprise_gateway.provisioners.errors import ProcessProxyUnsupported
 from persistence import clock, steps
 from persistence.documents import KernelRecord
-from persistence.errors import DuplicateKey
+from persistence.errors import DuplicateKey, StoreUnavailable
 from persistence.phases import Phase
 
 # A lost race for an id or a key is looked at again; each turn finds what the winner wrote.
@@ -55,19 +55,23 @@ class Starts:
         self._stops = stops
 
     async def start(self, request: StartRequest) -> KernelRecord:
-        """Start a kernel; cancelling this withdraws a request that can't be repeated: what comes up is stopped.
+        """Start a kernel.
+
+        Where this is cancelled, or the database leaves it in doubt whether the launch has begun, a request that can't
+        be repeated is withdrawn: what comes up all the same is stopped.
 
         Raises:
             GatewayError: 400 unknown kernelspec or bad timeout; 403 a user's or a limit's; 409 the id or key is another
                 request's; 500 it did not come up; 503 no room for it; 504 not in time.
+            StoreUnavailable: The database is away.
         """
         wanted = await self._wanted(request)
         work = Work(kernel_id="")
         # A write that is cancelled is made all the same: so what began to write goes on, and is told to stop instead.
         task = self._parts.background.act("start of a kernel", self._find_or_launch(wanted, work))
         try:
-            return await outcome(task)
-        except asyncio.CancelledError:
+            return await outcome(task, work.doubt)
+        except (asyncio.CancelledError, StoreUnavailable):
             if not request.repeatable:
                 work.stop.set()
                 self._parts.background.once("withdrawal of a start", self._withdraw(task))
@@ -110,7 +114,7 @@ class Starts:
                 self._check_reuse(former, wanted.request)
                 self._parts.admission.check(wanted.request.username, wanted.deadline)
                 await self._parts.managers.headroom.check_for_kernel()
-                record = await self._insert(wanted, former)
+                record = await self._insert(wanted, former, work.doubt)
             except (DuplicateKey, ActLost):
                 continue
             return await self._launch(record, wanted, work)
@@ -183,7 +187,7 @@ class Starts:
                 raise ActLost("finish of a launch", None) from error
             raise
 
-    async def _insert(self, wanted: Wanted, former: KernelRecord | None) -> KernelRecord:
+    async def _insert(self, wanted: Wanted, former: KernelRecord | None, doubt: asyncio.Event) -> KernelRecord:
         anew = new_record(wanted, self._parts)
         if former is not None and anew.request.key is None:
             # The ended one's key names its request for ever, also when its id is used again.
@@ -191,10 +195,10 @@ class Starts:
 
         async def insert(record: KernelRecord) -> KernelRecord:
             if former is None or record.act is None:
-                await self._parts.acts.insert(record, give_up=wanted.deadline)
+                await self._parts.acts.insert(record, give_up=wanted.deadline, doubt=doubt)
                 return record
             step = steps.revive(former, record)
-            return await self._parts.acts.claim(step, record.act, give_up=wanted.deadline)
+            return await self._parts.acts.claim(step, record.act, give_up=wanted.deadline, doubt=doubt)
 
         return await insert_within_limits(self._parts.store.kernels, anew, self._parts.settings.limits, insert)
 

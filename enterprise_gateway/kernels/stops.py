@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from enterprise_gateway.errors import GatewayError, unavailable
 from enterprise_gateway.kernels.ability import can_end, check_can_end
 from enterprise_gateway.kernels.acts import ActLost
@@ -31,6 +33,7 @@ class Stops:
 
         Raises:
             GatewayError: 503 out of reach, or it can't be ended.
+            StoreUnavailable: The database is away. It is ended all the same where that had begun.
         """
         for _ in range(RACES):
             if not record.live:
@@ -56,14 +59,17 @@ class Stops:
             await self._want_stopped(record)
             await self._takeover.finish(record)
         elif record.phase == Phase.RUNNING.value:
-            await self._claim_and_run(record)
+            doubt = asyncio.Event()
+            stop = self._claim_and_run(record, doubt)
+            await outcome(self._parts.background.act(f"shutdown of kernel {record.kernel_id}", stop), doubt)
         else:
             await self._ask_the_actor(record)
 
-    async def _claim_and_run(self, record: KernelRecord) -> None:
+    async def _claim_and_run(self, record: KernelRecord, doubt: asyncio.Event) -> None:
         act = self._parts.acts.new_act()
         give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
-        claimed = await self._parts.acts.claim(steps.claim_stop(record.kernel_id, act=act), act, give_up=give_up)
+        step = steps.claim_stop(record.kernel_id, act=act)
+        claimed = await self._parts.acts.claim(step, act, give_up=give_up, doubt=doubt)
         task = self._parts.background.act(f"stop of kernel {record.kernel_id}", self._acts.stop(claimed))
         self._parts.work.add(Work(kernel_id=record.kernel_id, generation=record.generation), task)
         await outcome(task)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from enterprise_gateway.errors import unavailable
+from persistence.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -19,12 +20,14 @@ class Work:
         kernel_id: The kernel.
         generation: The one that it brings up, or ends.
         stop: Set when the kernel is not wanted any more: a launch or restart that sees it stops what it started.
+        doubt: Set when the database has gone away before it is known whether the act has begun.
         task: The act itself.
     """
 
     kernel_id: str
     generation: int = 0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    doubt: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[object] | None = None
 
 
@@ -69,12 +72,19 @@ class WorkAtHand:
             del self._work[work.kernel_id]
 
 
-async def outcome(act: asyncio.Task[T]) -> T:
-    """Wait for an act, which goes on where this is cancelled.
+async def outcome(act: asyncio.Task[T], doubt: asyncio.Event | None = None) -> T:
+    """Wait for an act, which goes on where this is cancelled, or raises for itself.
+
+    Args:
+        act: The act.
+        doubt: Set when nobody knows whether it has begun, nor will soon: nothing is waited for then.
 
     Raises:
         GatewayError: 503, the replica has left before the act was over; another one finishes it.
+        StoreUnavailable: It is in doubt. Once the database is back it goes on, if it has begun.
     """
+    if doubt is not None and not await _known(act, doubt):
+        raise StoreUnavailable("the database has gone away before it said whether this has begun")
     try:
         return await asyncio.shield(act)
     except asyncio.CancelledError:
@@ -83,3 +93,13 @@ async def outcome(act: asyncio.Task[T]) -> T:
         raise unavailable(
             "This replica was stopped meanwhile, and another one goes on. Try again.", "Gateway stops"
         ) from None
+
+
+async def _known(act: asyncio.Task[T], doubt: asyncio.Event) -> bool:
+    """Wait until the act is over, or in doubt; says whether it is over."""
+    doubted = asyncio.ensure_future(doubt.wait())
+    try:
+        await asyncio.wait({act, doubted}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        doubted.cancel()
+    return act.done()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -44,6 +45,24 @@ async def test_known_away_it_is_refused_at_once(store: KernelSessionManager, act
 async def test_what_is_unknown_is_asked_until_it_is_given_up(store: KernelSessionManager, acts: Acts) -> None:
     with away(store.database), pytest.raises(StoreUnavailable):
         await acts.insert(queued_kernel(), give_up=NOW)
+
+
+async def test_what_is_unknown_is_told_to_be_in_doubt_and_made_known_when_the_database_is_back(
+    store: KernelSessionManager, acts: Acts
+) -> None:
+    doubt = asyncio.Event()
+    with away(store.database):
+        insert = asyncio.ensure_future(acts.insert(queued_kernel(), give_up=LATER, doubt=doubt))
+        await doubt.wait()
+        assert not insert.done()
+    await insert
+    assert await store.kernels.get("k1") is not None
+
+
+async def test_what_is_known_is_not_in_doubt(store: KernelSessionManager, acts: Acts) -> None:
+    doubt = asyncio.Event()
+    await acts.insert(queued_kernel(), give_up=LATER, doubt=doubt)
+    assert not doubt.is_set()
 
 
 async def test_an_insert_of_ones_own_that_was_made_before_is_no_conflict(
