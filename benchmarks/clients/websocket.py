@@ -37,15 +37,16 @@ class WebSocketChannels:
         url: The gateway's.
         kernel_id: The kernel.
         token: Sent as a header.
+        session_id: The client's; None: a new one's.
     """
 
-    def __init__(self, url: str, kernel_id: str, token: str) -> None:
+    def __init__(self, url: str, kernel_id: str, token: str, session_id: str | None = None) -> None:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._start = self._end = 0
-        path = f"{address.path}/api/kernels/{kernel_id}/channels?session_id={uuid4().hex}"
+        path = f"{address.path}/api/kernels/{kernel_id}/channels?session_id={session_id or uuid4().hex}"
         try:
             self.v1 = self._shake_hands(path, address.netloc, token) == V1
         except BaseException:

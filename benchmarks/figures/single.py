@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from time import perf_counter
+from uuid import uuid4
 
 from benchmarks.clients.channels import Request
 from benchmarks.figures.figure import Figure, Line, Values
@@ -57,6 +60,24 @@ def hydrate(subject: Running) -> Values:
     return {"hydrate_get": got * 1000, "hydrate_open": opened * 1000}
 
 
+def failover(subject: Running) -> Values:
+    """Kill a second replica under a client, which comes back to the first one and runs its next cell there."""
+    if not isinstance(subject, Gateway) or subject.database is None:
+        return {}
+    session_id = uuid4().hex
+    with subject.another() as other:
+        kernel_id = other.start_kernel()
+        Request(other.open(kernel_id, session_id), "x = 1").finish()
+        os.kill(other.pid, signal.SIGKILL)
+        began = perf_counter()
+        channels = subject.open(kernel_id, session_id)
+        Request(channels, "x").finish()
+        seconds = perf_counter() - began
+        channels.close()
+        subject.end_kernel(kernel_id)
+    return {"failover": seconds}
+
+
 FIGURES = (
     Figure(
         "single",
@@ -75,5 +96,10 @@ FIGURES = (
             Line("hydrate_open", "WebSocket to another replica's busy kernel", "ms", "≤ 100 ms"),
         ),
         hydrate,
+    ),
+    Figure(
+        "failover",
+        (Line("failover", "`kill -9` of a replica: until the client's next cell is done on another", "s", "≤ 2 s"),),
+        failover,
     ),
 )

@@ -17,7 +17,7 @@ from benchmarks.clients.rest import Refused
 from benchmarks.figures.figure import Figure, Line, Values
 from benchmarks.process import cpu_seconds
 from benchmarks.spread import percentile
-from benchmarks.subjects.subject import Gateway, Running
+from benchmarks.subjects.subject import Running
 
 FEW, MANY = 30, 60
 PROBE_SECONDS = 0.1
@@ -48,8 +48,7 @@ def starts(subject: Running, *, users: int) -> Values:
         print(f"{times} of {users} users: {failure}", file=sys.stderr, flush=True)
     if subject.pid:
         found["cpu"] = (cpu_seconds(subject.pid) - before) / users * 1000
-    if probes:
-        found["probe"] = percentile(probes, 95)
+    found["probe"] = percentile(probes, 95)
     found["delete"] = _end_all(subject, [one.kernel_id for one in started if one.kernel_id])
     return {f"starts_{users}_{key}": value for key, value in found.items()}
 
@@ -83,9 +82,6 @@ def _end_all(subject: Running, kernel_ids: list[str]) -> float:
 def probed(subject: Running) -> Iterator[list[float]]:
     """Ask for the kernelspecs again and again, and note the milliseconds of each answer."""
     took: list[float] = []
-    if not isinstance(subject, Gateway):
-        yield took
-        return
     over = threading.Event()
     prober = threading.Thread(target=partial(_probe, subject, took, over))
     prober.start()
@@ -96,8 +92,8 @@ def probed(subject: Running) -> Iterator[list[float]]:
         prober.join()
 
 
-def _probe(gateway: Gateway, took: list[float], over: threading.Event) -> None:
-    with gateway.rest() as rest:
+def _probe(subject: Running, took: list[float], over: threading.Event) -> None:
+    with subject.rest() as rest:
         while not over.is_set():
             began = perf_counter()
             rest.request("GET", "/api/kernelspecs")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from jupyter_client.manager import KernelManager
 
 from benchmarks.clients.channels import Channels
+from benchmarks.clients.rest import Rest
 from benchmarks.clients.zeromq import ZeroMQChannels
+from benchmarks.subjects import nothing
+from benchmarks.subjects.launching import launched
 from benchmarks.subjects.subject import USER
+from tests.cluster.jupyter_servers import clean_env
+from tests.cluster.processes import ServerProcess, free_port
 
 
 class Straight:
@@ -22,13 +28,25 @@ class Straight:
 
     @contextmanager
     def run(self) -> Iterator[StraightKernels]:
-        """Nothing to start; kernels that are left are ended."""
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            running = StraightKernels(Path(folder))
+        """Start the server that does nothing; kernels that are left in the end are ended."""
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, _bystander(Path(folder)) as url:
+            running = StraightKernels(Path(folder), url)
             try:
                 yield running
             finally:
                 running.close()
+
+
+@contextmanager
+def _bystander(folder: Path) -> Iterator[str]:
+    """Run the server that does nothing, in a process of its own; gives its URL."""
+    port = free_port()
+    command = [sys.executable, str(nothing.__file__), str(port)]
+    server, _ = launched(lambda: ServerProcess("nothing", command, clean_env(folder), port, folder))
+    try:
+        yield server.url
+    finally:
+        server.kill()
 
 
 class StraightKernels:
@@ -36,13 +54,19 @@ class StraightKernels:
 
     Args:
         folder: Where their connection files and sockets go.
+        beside: A server that does nothing.
     """
 
     pid = None
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: str) -> None:
         self._folder = folder
+        self._beside = beside
         self._managers: dict[str, KernelManager] = {}
+
+    def rest(self) -> AbstractContextManager[Rest]:
+        """Connect to the server that does nothing."""
+        return closing(Rest(self._beside, ""))
 
     def start_kernel(self, user: str = USER) -> str:
         """Start a kernel and return its id."""

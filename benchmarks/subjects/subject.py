@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,10 @@ class Running(Protocol):
     @property
     def pid(self) -> int | None:
         """Whose cost is counted; None where nothing is between the client and the kernel."""
+        ...
+
+    def rest(self) -> AbstractContextManager[Rest]:
+        """Connect to its REST API, or where it has none to a server that does nothing."""
         ...
 
     def start_kernel(self, user: str = USER) -> str:
@@ -79,14 +83,9 @@ class Gateway:
     another: Callable[[], AbstractContextManager[Gateway]]
     database: str | None = None
 
-    @contextmanager
-    def rest(self) -> Iterator[Rest]:
+    def rest(self) -> AbstractContextManager[Rest]:
         """Connect to its REST API."""
-        client = Rest(self.url, self.token)
-        try:
-            yield client
-        finally:
-            client.close()
+        return closing(Rest(self.url, self.token))
 
     def start_kernel(self, user: str = USER, name: str = "python3") -> str:
         """Start a kernel and return its id."""
@@ -100,9 +99,9 @@ class Gateway:
         with self.rest() as rest:
             rest.request("DELETE", f"/api/kernels/{kernel_id}")
 
-    def open(self, kernel_id: str) -> Channels:
-        """Connect to a kernel's channels."""
-        return WebSocketChannels(self.url, kernel_id, self.token)
+    def open(self, kernel_id: str, session_id: str | None = None) -> Channels:
+        """Connect to a kernel's channels; with a session's id as the client that had it before."""
+        return WebSocketChannels(self.url, kernel_id, self.token, session_id)
 
 
 @contextmanager

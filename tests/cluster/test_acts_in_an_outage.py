@@ -158,13 +158,14 @@ async def test_a_start_that_may_not_have_begun_is_503_at_once_and_leaves_nothing
 async def test_a_start_that_may_not_have_begun_is_503_at_once_and_found_by_its_id(
     rest: Insistent, trio: Cluster, database: Database, fate: Fate
 ) -> None:
-    body = {"name": LIGHT, "env": PATIENT, "kernel_id": str(uuid4())}
+    kernel_id = str(uuid4())
+    body = {"name": LIGHT, "env": PATIENT, "kernel_id": kernel_id}
     database.proxy.swallow_at(LAUNCH["insert"], fate)
     await refused_at_once(rest, "POST", "/api/kernels", body=body)
     database.proxy.pass_on()
     await rest.expect(201, "POST", "/api/kernels", on=1, body=body)
-    assert await rest.run(body["kernel_id"], "print(1)", on=1) == "1"
-    assert [process.kernel_id for process in trio.kernel_processes()] == [body["kernel_id"]]
+    assert await rest.run(kernel_id, "print(1)", on=1) == "1"
+    assert [process.kernel_id for process in trio.kernel_processes()] == [kernel_id]
 
 
 @pytest.mark.parametrize("fate", FATES)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
 from benchmarks.clients.channels import Channels
+from benchmarks.clients.rest import Rest
 from benchmarks.figures.figure import Figure, Line, Values
 from benchmarks.runner import measure
 from benchmarks.subjects.subject import Missing, Running
@@ -32,6 +33,9 @@ class Fake:
             yield self
         finally:
             self.ended = True
+
+    def rest(self) -> AbstractContextManager[Rest]:
+        raise NotImplementedError
 
     def start_kernel(self, user: str = "") -> str:
         raise NotImplementedError
