@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from enterprise_gateway.relay.dealer import Dealer
+from enterprise_gateway.relay.dealer import Dealer, connected_dealer
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink
@@ -102,7 +102,7 @@ class KernelChannel:
         """
         if self._fresh is not None:
             self._fresh.close()
-        self._fresh = Dealer(
+        self._fresh = connected_dealer(
             link,
             self.name,
             identity=identity,

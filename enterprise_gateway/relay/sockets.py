@@ -47,7 +47,7 @@ def start_threads() -> None:
 
 
 def raise_file_limit() -> int:
-    """Raise the soft limit of open files to the hard one; returns it. 8 are open per connected kernel."""
+    """Raise the soft limit of open files to the hard one; returns it. 6 are open per connected kernel."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -78,9 +78,13 @@ class KernelLink:
     hands_over: bool = True
 
     @property
-    def over_unix_sockets(self) -> bool:
-        """Are its connections lost only by its own end, or to a newer one of the same identity?"""
-        return self.connection.get("transport") == "ipc"
+    def over_plain_unix_sockets(self) -> bool:
+        """Is it on this host, and nothing encrypted?"""
+        return self.connection.get("transport") == "ipc" and not all(self._keys)
+
+    @property
+    def _keys(self) -> tuple[Any, Any]:
+        return _key(self.connection, "curve_publickey"), _key(self.connection, "curve_secretkey")
 
     @classmethod
     def to(cls, context: Context, connection: Mapping[str, Any], *, hands_over: bool = True) -> KernelLink:
@@ -136,7 +140,7 @@ class KernelLink:
         socket.set(zmq.LINGER, 0)
         for option, value in KEEPALIVE.items():
             socket.set(option, value)
-        public, secret = (_key(self.connection, f"curve_{name}key") for name in ("public", "secret"))
+        public, secret = self._keys
         if public and secret:
             # The connection file has one key pair for both sides.
             socket.set(zmq.CURVE_SERVERKEY, public)
@@ -181,9 +185,6 @@ class SocketReader:
         self._descriptor = int(socket.get(zmq.FD))
         self._scheduled = False
         self._blocked = False
-        self._had_room = True
-        self._mark = int(socket.get(zmq.SNDHWM))
-        self._sent = 0
         self._more = False
         self._loop.add_reader(self._descriptor, self._wake)
         self._schedule()  # what came before the descriptor was watched has no edge any more
@@ -198,24 +199,10 @@ class SocketReader:
         try:
             self._socket.send_multipart(message, zmq.NOBLOCK)
             self._blocked = False
-            self._sent += 1
         except zmq.Again:
             self._blocked = True
-        room = bool(self._look() & zmq.POLLOUT)
-        if not self._blocked:
-            self._had_room = room or self._sent < self._mark  # so few can't have filled it
-        if self._had_room and not room and not self._scheduled:
-            self._schedule()  # for `peer_left` to be asked: the edge that would tell may be swallowed
+        self._look()
         return not self._blocked
-
-    @property
-    def peer_left(self) -> bool:
-        """Has the peer gone since this was last asked? For a socket with one peer that never connects again.
-
-        There is no room for a message where it has gone, or where the queue is full; and only a message fills it.
-        """
-        had_room, self._had_room = self._had_room, bool(self._look() & zmq.POLLOUT)
-        return had_room and not self._had_room
 
     def read_rest(self) -> None:
         """Read what has arrived, now: before the socket is closed. A sender that never stops is left after a while."""
@@ -230,13 +217,11 @@ class SocketReader:
             self._loop.remove_reader(self._descriptor)
             self._socket.close(linger=0)
 
-    def _look(self) -> int:
-        """Return what can be done with the socket; the edge that this may swallow is made up for."""
-        events = int(self._socket.get(zmq.EVENTS))
+    def _look(self) -> None:
+        """Make up for the edge that a call may have swallowed."""
         wanted = zmq.POLLIN | (zmq.POLLOUT if self._blocked else 0)
-        if not self._scheduled and events & wanted:
+        if not self._scheduled and int(self._socket.get(zmq.EVENTS)) & wanted:
             self._schedule()
-        return events
 
     def _schedule(self) -> None:
         self._scheduled = True

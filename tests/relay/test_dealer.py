@@ -1,32 +1,67 @@
-"""A DEALER knows how it stands, with its monitor and, over Unix sockets, without it."""
+"""A DEALER knows how it stands, loses nothing and is bounded, whichever of the two it is."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
-from enterprise_gateway.relay.dealer import Dealer
+from enterprise_gateway.relay.dealer import Dealer, connected_dealer
 from enterprise_gateway.relay.messages import own_request
 from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink, relay_context
+from enterprise_gateway.relay.unix_dealer import UnixDealer
+from enterprise_gateway.relay.zmtp import GREETING, command
 from tests.cluster.waiting import eventually
 from tests.fakes.kernel import FakeKernel
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["ipc", "tcp"])
+LARGE = [b"{}", b"{}", b"{}", b"{}", bytes(20_000_000), b"small", bytes(300_000)]
+MANY = 20_000
 
 
-def nothing(*_: Any) -> None:
-    """Nobody listens."""
+@dataclass
+class Heard:
+    """What a DEALER told."""
+
+    messages: list[list[Piece]] = field(default_factory=list)
+    writable: int = 0
+    changes: int = 0
+
+    def read(self, batch: list[list[Piece]]) -> None:
+        self.messages += batch
+
+    def may_send(self) -> None:
+        self.writable += 1
+
+    def changed(self) -> None:
+        self.changes += 1
+
+
+def begun(connection: dict[str, Any], heard: Heard | None = None) -> Dealer:
+    heard = heard or Heard()
+    return connected_dealer(
+        KernelLink.to(relay_context(), connection),
+        "shell",
+        identity=b"me",
+        read=heard.read,
+        changed=heard.changed,
+        writable=heard.may_send,
+        options=RelayOptions(kernel_queue_messages=5),
+    )
 
 
 @asynccontextmanager
-async def standing(kernel: FakeKernel) -> AsyncIterator[Dealer]:
-    link = KernelLink.to(relay_context(), kernel.connection)
-    heard = {"read": nothing, "changed": nothing, "writable": nothing}
-    dealer = Dealer(link, "shell", identity=b"me", options=RelayOptions(), **heard)
+async def standing(kernel: FakeKernel, heard: Heard | None = None) -> AsyncIterator[Dealer]:
+    dealer = begun(kernel.connection, heard)
     try:
         await eventually(lambda: dealer.stands, "the kernel has seen it")
         yield dealer
@@ -34,12 +69,59 @@ async def standing(kernel: FakeKernel) -> AsyncIterator[Dealer]:
         dealer.close()
 
 
+def request() -> list[bytes]:
+    return own_request("kernel_info_request", {})[1]
+
+
 @TRANSPORTS
-async def test_its_monitor_goes_where_it_is_not_needed_once_it_stands(transport: str) -> None:
-    async with FakeKernel(transport=transport) as kernel, standing(kernel) as dealer:
-        assert dealer.monitored is (transport == "tcp")
-        assert dealer.send(own_request("kernel_info_request", {})[1])
-        await kernel.received("kernel_info_request")
+async def test_it_is_answered_under_its_identity(transport: str) -> None:
+    heard = Heard()
+    async with FakeKernel(transport=transport) as kernel, standing(kernel, heard) as dealer:
+        assert isinstance(dealer, UnixDealer) is (transport == "ipc")
+        assert dealer.send(request())
+        (asked,) = await kernel.received("kernel_info_request")
+        assert asked.idents[0] == b"me"
+        await eventually(lambda: heard.messages, "the answer has come")
+
+
+@TRANSPORTS
+async def test_large_messages_pass_whole_both_ways(transport: str) -> None:
+    heard = Heard()
+    async with FakeKernel(transport=transport) as kernel, standing(kernel, heard) as dealer:
+        assert dealer.send([*request(), *LARGE[4:]])
+        (asked,) = await kernel.received("kernel_info_request")
+        assert [bytes(buffer) for buffer in asked.message["buffers"]] == LARGE[4:]
+        heard.messages.clear()
+        await kernel.send_raw("shell", [b"me", *LARGE])
+        await eventually(lambda: len(heard.messages) >= 2, "answer and message have come")
+        assert [bytes(part) for part in heard.messages[-1]] == LARGE
+
+
+@TRANSPORTS
+async def test_many_messages_come_in_order(transport: str) -> None:
+    heard = Heard()
+    async with FakeKernel(transport=transport) as kernel, standing(kernel, heard):
+        for number in range(MANY):
+            await kernel.send_raw("shell", [b"me", str(number).encode()])
+            if number % 500 == 0:  # a ROUTER drops what a peer does not take
+                await eventually(lambda: len(heard.messages) > number, "it was read")  # noqa: B023
+        await eventually(lambda: len(heard.messages) == MANY, "all have come")
+        assert [int(message[0]) for message in heard.messages] == list(range(MANY))
+
+
+@TRANSPORTS
+async def test_what_a_kernel_does_not_take_is_refused_after_a_while_and_told_when_it_takes_more(transport: str) -> None:
+    heard = Heard()
+    async with FakeKernel(transport=transport) as kernel, standing(kernel, heard) as dealer:
+        kernel.hold()
+        large, sent = bytes(1_000_000), 0
+        while dealer.send([*request(), large]):
+            sent += 1
+        heard.writable = 0
+        kernel.resume()
+        assert len(await kernel.received("kernel_info_request", count=sent)) == sent
+        await eventually(lambda: heard.writable, "it is told")
+        assert dealer.send([*request(), large])
 
 
 @TRANSPORTS
@@ -47,4 +129,83 @@ async def test_it_knows_that_its_connection_is_gone(transport: str) -> None:
     async with FakeKernel(transport=transport) as kernel, standing(kernel) as dealer:
         await kernel.die()
         await eventually(lambda: dealer.lost, "it is lost")
-        assert not dealer.send(own_request("kernel_info_request", {})[1])
+        assert not dealer.send(request())
+
+
+@TRANSPORTS
+async def test_where_nobody_listens_it_is_lost_and_says_so(transport: str) -> None:
+    async with FakeKernel(transport=transport) as kernel:
+        connection = kernel.connection
+    heard = Heard()
+    dealer = begun(connection, heard)
+    await eventually(lambda: dealer.lost and heard.changes, "it is lost, and has said so")
+    assert not dealer.send(request())
+    dealer.close()
+    dealer.close()
+
+
+@TRANSPORTS
+async def test_what_has_arrived_is_read_before_it_is_closed(transport: str) -> None:
+    heard = Heard()
+    async with FakeKernel(transport=transport) as kernel, standing(kernel, heard) as dealer:
+        assert dealer.send(request())
+        await kernel.received("kernel_info_request")
+
+        def rest() -> bool:
+            dealer.read_rest()
+            return bool(heard.messages)
+
+        await eventually(rest, "the answer was read")
+
+
+async def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: Any) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with FakeKernel() as kernel:
+        monkeypatch.setattr(socket, "socket", none_left)
+        with pytest.raises(zmq.ZMQError) as failed:
+            begun(kernel.connection)
+    assert failed.value.errno == errno.EMFILE
+
+
+@asynccontextmanager
+async def strange(folder: Path, *said: bytes) -> AsyncIterator[tuple[Dealer, Callable[[], bytes]]]:
+    """A DEALER to a peer that says just this; gives what that peer has heard."""
+    connection = {
+        "transport": "ipc",
+        "ip": f"{folder}/k",
+        "shell_port": 1,
+        "key": "",
+        "signature_scheme": "hmac-sha256",
+    }
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/k-1")
+        server.listen()
+        dealer = begun(connection)
+        peer, _ = server.accept()
+        peer.setblocking(False)
+        peer.sendall(b"".join(said))
+        heard = bytearray()
+
+        def told() -> bytes:
+            with suppress(BlockingIOError):
+                heard.extend(peer.recv(65_536))
+            return bytes(heard)
+
+        with peer:
+            yield dealer, told
+        dealer.close()
+
+
+async def test_a_peer_that_pings_is_answered(tmp_path: Path) -> None:
+    async with strange(tmp_path, GREETING, command(b"\x05READY"), command(b"\x04PING\x00\x00hello")) as (dealer, told):
+        await eventually(lambda: told().endswith(command(b"\x04PONGhello")), "it answers")
+        assert dealer.stands
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", GREETING + command(b"\x05ERROR\x03400")])
+async def test_a_peer_that_is_no_kernel_or_refuses_loses_it(tmp_path: Path, said: bytes) -> None:
+    async with strange(tmp_path, said) as (dealer, _):
+        await eventually(lambda: dealer.lost, "it is lost")
+        assert not dealer.stands

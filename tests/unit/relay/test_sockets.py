@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -10,7 +9,7 @@ import zmq
 
 from enterprise_gateway.relay.pieces import LARGE_BYTES, Piece
 from enterprise_gateway.relay.sockets import MAX_SOCKETS, Socket, SocketReader, address, relay_context
-from tests.cluster.waiting import PATIENCE_SECONDS, eventually
+from tests.cluster.waiting import PATIENCE_SECONDS
 
 
 class Pair:
@@ -123,42 +122,3 @@ def test_the_context_has_room_for_many_kernels() -> None:
 )
 def test_an_address_is_spelt_as_jupyter_client_spells_it(transport: str, ip: str, expected: str) -> None:
     assert address({"transport": transport, "ip": ip, "shell_port": 7}, "shell") == expected
-
-
-@pytest.fixture
-async def dealer(tmp_path: Path) -> AsyncIterator[tuple[Socket, SocketReader]]:
-    """A ROUTER, and the reader of a DEALER that was heard there, which never connects again."""
-    router, near = relay_context().socket(zmq.ROUTER), relay_context().socket(zmq.DEALER)
-    router.set(zmq.RCVHWM, 3)
-    router.bind(f"ipc://{tmp_path}/s")
-    near.set(zmq.RECONNECT_IVL, -1)
-    near.set(zmq.SNDHWM, 50)
-    near.connect(f"ipc://{tmp_path}/s")
-    reader = SocketReader(near, lambda _: None, budget=8)
-    assert reader.send([b"hello"])
-    assert router.poll(int(PATIENCE_SECONDS * 1000))
-    yield router, reader
-    reader.close()
-    router.close(0)
-
-
-async def test_a_peer_that_has_left_is_missed_once(dealer: tuple[Socket, SocketReader]) -> None:
-    router, reader = dealer
-    assert not reader.peer_left
-    router.close(0)
-    await eventually(lambda: reader.peer_left, "it is missed")
-    assert not reader.peer_left
-
-
-async def test_a_peer_that_has_left_is_missed_after_a_message_was_refused(dealer: tuple[Socket, SocketReader]) -> None:
-    router, reader = dealer
-    router.close(0)
-    await eventually(lambda: not reader.send([b"nobody is there"]), "it is refused")
-    assert reader.peer_left
-
-
-async def test_a_peer_that_does_not_read_has_not_left(dealer: tuple[Socket, SocketReader]) -> None:
-    _, reader = dealer
-    message = [bytes(100_000)]
-    await eventually(lambda: not reader.send(message), "the queue is full")
-    assert not reader.peer_left
