@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from enterprise_gateway.relay.dealer import Dealer, connected_dealer
+from enterprise_gateway.relay.interfaces import DealerEvents
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink
@@ -44,6 +45,7 @@ class KernelChannel:
         self._read = read
         self._changed = changed
         self._options = options
+        self._events = DealerEvents(read=self._received, changed=self._news, writable=self._flush)
         self._used: Dealer | None = None
         self._fresh: Dealer | None = None
         self._held = self._shut = False
@@ -106,9 +108,7 @@ class KernelChannel:
             link,
             self.name,
             identity=identity,
-            read=self._received,
-            changed=self._news,
-            writable=self._flush,
+            events=self._events,
             options=self._options,
         )
 

@@ -6,11 +6,10 @@ Local kernels are spoken to without it. IOPub stays with libzmq, whose thread dr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
+from enterprise_gateway.relay.interfaces import DealerEvents
 from enterprise_gateway.relay.options import RelayOptions
-from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink
 from enterprise_gateway.relay.unix_dealer import UnixDealer
 from enterprise_gateway.relay.zmq_dealer import ZmqDealer
@@ -48,14 +47,7 @@ class Dealer(Protocol):
 
 
 def connected_dealer(
-    link: KernelLink,
-    channel: str,
-    *,
-    identity: bytes,
-    read: Callable[[list[list[Piece]]], None],
-    changed: Callable[[], None],
-    writable: Callable[[], None],
-    options: RelayOptions,
+    link: KernelLink, channel: str, *, identity: bytes, events: DealerEvents, options: RelayOptions
 ) -> Dealer:
     """Begin to connect a DEALER.
 
@@ -63,14 +55,12 @@ def connected_dealer(
         link: How the kernel is reached.
         channel: `shell`, `stdin` or `control`.
         identity: What the kernel's ROUTER knows it by.
-        read: Gets what the kernel sent, in batches as they were read.
-        changed: Called when it stands or is lost.
-        writable: Called when it may take messages again.
+        events: Whom it tells how it goes on.
         options: The bounds.
 
     Raises:
         zmq.ZMQError: No socket or file descriptor is left.
     """
     if link.over_plain_unix_sockets:
-        return UnixDealer(link, channel, identity=identity, read=read, changed=changed, writable=writable)
-    return ZmqDealer(link, channel, identity=identity, read=read, changed=changed, writable=writable, options=options)
+        return UnixDealer(link, channel, identity, events)
+    return ZmqDealer(link, channel, identity, events, options)

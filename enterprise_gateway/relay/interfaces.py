@@ -33,6 +33,20 @@ class Frame(NamedTuple):
         return b"".join((self.payload, *self.rest))
 
 
+class DealerEvents(NamedTuple):
+    """Whom a DEALER tells what.
+
+    Attributes:
+        read: Gets what the kernel sent, in batches as they were read.
+        changed: Called when it stands or is lost.
+        writable: Called when it may take messages again.
+    """
+
+    read: Callable[[list[list[Piece]]], None]
+    changed: Callable[[], None]
+    writable: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelStatus:
     """A `status` message that a kernel sent on IOPub.

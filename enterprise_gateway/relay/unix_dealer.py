@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
 from itertools import islice
 
 import zmq
 
+from enterprise_gateway.relay.interfaces import DealerEvents
 from enterprise_gateway.relay.messages import DELIMITER
-from enterprise_gateway.relay.pieces import Piece, gathered
+from enterprise_gateway.relay.pieces import gathered
 from enterprise_gateway.relay.sockets import MAX_REST_BATCHES, KernelLink, address
 from enterprise_gateway.relay.zmtp import Incoming, NotSpoken, framed, opening
 from persistence import clock
@@ -29,34 +29,23 @@ class UnixDealer:
     """One that connects once; see `dealer.Dealer`."""
 
     __slots__ = (
-        "_changed",
+        "_events",
         "_incoming",
         "_loop",
-        "_read",
         "_signer",
         "_socket",
         "_unsent",
-        "_writable",
         "begun_at",
         "lost",
         "stood_at",
     )
 
-    def __init__(
-        self,
-        link: KernelLink,
-        channel: str,
-        *,
-        identity: bytes,
-        read: Callable[[list[list[Piece]]], None],
-        changed: Callable[[], None],
-        writable: Callable[[], None],
-    ) -> None:
+    def __init__(self, link: KernelLink, channel: str, identity: bytes, events: DealerEvents) -> None:
         self.begun_at = clock.monotonic()
         self.stood_at: float | None = None
         self.lost = False
         self._signer = link.signer
-        self._read, self._changed, self._writable = read, changed, writable
+        self._events = events
         self._incoming = Incoming()
         self._unsent: deque[memoryview] = deque([memoryview(opening(identity))])
         self._loop = asyncio.get_running_loop()
@@ -72,7 +61,7 @@ class UnixDealer:
         except OSError:  # nobody listens, or too many are waiting to be heard
             made.close()
             self.lost = True
-            self._loop.call_soon(self._changed)
+            self._loop.call_soon(self._events.changed)
         else:
             self._loop.add_reader(made, self._readable)
             self._loop.call_soon(self._push)
@@ -130,9 +119,9 @@ class UnixDealer:
         self._push()
         if self._incoming.ready and self.stood_at is None:
             self.stood_at = clock.monotonic()
-            self._changed()
+            self._events.changed()
         if messages:
-            self._read(messages)
+            self._events.read(messages)
         return True
 
     def _push(self) -> None:
@@ -159,9 +148,9 @@ class UnixDealer:
         self._push()
         if not self._unsent and self._socket.fileno() >= 0:
             self._loop.remove_writer(self._socket)
-            self._writable()
+            self._events.writable()
 
     def _lose(self) -> None:
         self.lost = True
         self.close()
-        self._loop.call_soon(self._changed)
+        self._loop.call_soon(self._events.changed)

@@ -6,11 +6,10 @@ monitor costs two more sockets.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from zmq import Event
 from zmq.utils.monitor import parse_monitor_message
 
+from enterprise_gateway.relay.interfaces import DealerEvents
 from enterprise_gateway.relay.messages import DELIMITER
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.pieces import Piece
@@ -24,24 +23,16 @@ class ZmqDealer:
     """One that connects once; see `dealer.Dealer`."""
 
     def __init__(
-        self,
-        link: KernelLink,
-        channel: str,
-        *,
-        identity: bytes,
-        read: Callable[[list[list[Piece]]], None],
-        changed: Callable[[], None],
-        writable: Callable[[], None],
-        options: RelayOptions,
+        self, link: KernelLink, channel: str, identity: bytes, events: DealerEvents, options: RelayOptions
     ) -> None:
         self.begun_at = clock.monotonic()
         self.stood_at: float | None = None
         self.lost = False
         self._signer = link.signer
-        self._changed = changed
+        self._changed = events.changed
         self._socket = link.dealer(channel, identity=identity, send_mark=options.kernel_queue_messages, watched=True)
         self._monitor = SocketReader(self._socket.get_monitor_socket(), self._told, budget=MONITOR_BUDGET)
-        self._reader = SocketReader(self._socket, read, budget=options.read_budget, writable=writable)
+        self._reader = SocketReader(self._socket, events.read, budget=options.read_budget, writable=events.writable)
 
     @property
     def stands(self) -> bool:

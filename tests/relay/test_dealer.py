@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from enterprise_gateway.relay.dealer import Dealer, connected_dealer
+from enterprise_gateway.relay.interfaces import DealerEvents
 from enterprise_gateway.relay.messages import own_request
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.pieces import Piece
@@ -52,9 +53,7 @@ def begun(connection: dict[str, Any], heard: Heard | None = None) -> Dealer:
         KernelLink.to(relay_context(), connection),
         "shell",
         identity=b"me",
-        read=heard.read,
-        changed=heard.changed,
-        writable=heard.may_send,
+        events=DealerEvents(read=heard.read, changed=heard.changed, writable=heard.may_send),
         options=RelayOptions(kernel_queue_messages=5),
     )
 
