@@ -214,7 +214,7 @@ class Builder:
         self, parts: KernelParts, ownership: Ownership, hydrator: Hydrator, openings: Openings
     ) -> tuple[KernelService, SpecService, Takeover]:
         specs = self._specs()
-        startup = Startup(self._store, parts.acts, parts.managers, self._log, send_mark=parts.settings.send_mark)
+        startup = Startup(self._store, parts.acts, parts.managers, self._log, first_cell=parts.settings.first_cell)
         starting = StartActs(parts, startup, hydrator, ownership)
         ownership.on_death(Deaths(parts, starting).died)
         stopping = StopActs(parts)

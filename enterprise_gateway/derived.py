@@ -15,6 +15,7 @@ from enterprise_gateway.handlers.options import CorsOptions, HandlerOptions
 from enterprise_gateway.kernels.models import timestamp
 from enterprise_gateway.kernels.settings import KernelSettings
 from enterprise_gateway.kernels.slots import Limits
+from enterprise_gateway.relay.first_cell import FirstCell
 from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.replica import Rhythm
 
@@ -33,7 +34,7 @@ def kernel_settings(settings: GatewayTraits, environment: Environment, *, embedd
         autorestart=settings.autorestart,
         restart_limit=settings.restart_limit,
         shutdown_wait_seconds=settings.shutdown_wait_time,
-        send_mark=settings.kernel_send_mark,
+        first_cell=FirstCell(send_mark=settings.kernel_send_mark, freeze=settings.kernel_gc_freeze),
         max_concurrent_launches=settings.max_concurrent_launches,
         answer_before_ready=settings.answer_before_ready,
         client_envs=settings.client_envs,

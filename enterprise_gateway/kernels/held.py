@@ -15,9 +15,9 @@ import zmq
 from enterprise_gateway.errors import no_room
 from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
+from enterprise_gateway.relay.first_cell import IPYKERNEL
 from enterprise_gateway.relay.interfaces import KernelStatus
 from enterprise_gateway.relay.relay import Relay
-from enterprise_gateway.relay.send_mark import IPYKERNEL
 from persistence.documents import KernelNotice, KernelRecord
 
 # What clients are told when their kernel has died and is restarted: Jupyter's clients understand just that, and

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from enterprise_gateway.kernels.ending import KILL_SECONDS, TERMINATE_SECONDS
 from enterprise_gateway.kernels.slots import Limits
+from enterprise_gateway.relay.first_cell import FirstCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +20,7 @@ class KernelSettings:
         autorestart: Is a kernel that died by itself restarted?
         restart_limit: How many times in a row at most.
         shutdown_wait_seconds: How long a kernel may take to end when asked.
-        send_mark: How many messages on IOPub an ipykernel is asked to keep for one subscriber before it drops any; 0
-            leaves it its own mark.
+        first_cell: What an ipykernel is asked to do when it has started.
         max_concurrent_launches: How many launches are at work in this replica at once.
         answer_before_ready: Is a POST answered before the kernel has answered?
         client_envs: Names that a request's env may set beside `KERNEL_*`; `*` for all.
@@ -36,7 +36,7 @@ class KernelSettings:
     autorestart: bool = True
     restart_limit: int = 5
     shutdown_wait_seconds: float = 5.0
-    send_mark: int = 0
+    first_cell: FirstCell = field(default_factory=FirstCell)
     max_concurrent_launches: int = 4
     answer_before_ready: bool = False
     client_envs: Sequence[str] = ()

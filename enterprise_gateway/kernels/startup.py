@@ -20,7 +20,7 @@ from enterprise_gateway.kernels.admission import Withdrawn
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.managers import LAUNCH_ERRORS, LaunchFailed, Managers, cannot_launch
 from enterprise_gateway.relay import probe
-from enterprise_gateway.relay.send_mark import IPYKERNEL, raise_send_mark
+from enterprise_gateway.relay.first_cell import IPYKERNEL, FirstCell
 from persistence import clock, faults, steps
 from persistence.documents import KernelRecord
 from persistence.errors import PersistenceError, SealingKeyMissing, StoreUnavailable
@@ -53,13 +53,13 @@ class Startup:
         managers: Managers,
         log: Logger | LoggerAdapter[Any],
         *,
-        send_mark: int = 0,
+        first_cell: FirstCell | None = None,
     ) -> None:
         self._store = store
         self._acts = acts
         self._managers = managers
         self._log = log
-        self._send_mark = send_mark
+        self._first_cell = first_cell or FirstCell()
 
     async def bring_up(self, record: KernelRecord, *, deadline: clock.Deadline, stop: asyncio.Event) -> Started:
         """Launch the generation that `record` names and wait until its kernel answers on shell.
@@ -143,8 +143,8 @@ class Startup:
     async def _greet(self, connection: Mapping[str, Any], deadline: clock.Deadline) -> dict[str, Any]:
         """Ask `kernel_info`, and have an ipykernel made ready for those who will listen."""
         answer = await probe.kernel_info(connection, channel="shell", timeout_seconds=deadline.remaining_seconds)
-        if self._send_mark and answer.get("implementation") == IPYKERNEL:
-            await raise_send_mark(connection, self._send_mark, timeout_seconds=deadline.remaining_seconds)
+        if answer.get("implementation") == IPYKERNEL:
+            await self._first_cell.run(connection, timeout_seconds=deadline.remaining_seconds)
         return answer
 
     async def _bound_log(self, manager: GatewayKernelManager) -> None:

@@ -2,7 +2,7 @@
 
 Its IOPub thread hands on in one go what the cells' thread has made since it last ran, which may be thousands, before
 libzmq has taken the first to the network. So no subscriber, however fast, gets all of it. Only the kernel can raise its
-mark: it is asked to by a silent cell that leaves no trace.
+mark: it is asked to by its first cell, see `first_cell`.
 
 It must be before anybody has subscribed. A socket tells a new mark to its present subscribers, also to one that is just
 going, whose end libzmq 4.3 may have freed: the kernel then dies of SIGSEGV. And a subscriber gets the mark that was
@@ -16,12 +16,8 @@ from typing import Any
 
 import zmq
 
-from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.sockets import address
 
-IPYKERNEL = "ipython"
-"""What it calls itself in `kernel_info`."""
-PATIENCE_SECONDS = 10.0
 # One expression, so that no name is bound. Sockets belong to the thread that uses them. The number 0 is no channel's.
 CODE = (
     "(lambda iopub, os, done: (iopub.schedule(lambda: (iopub.socket.set({option}, {mark}), "
@@ -30,34 +26,22 @@ CODE = (
 )
 
 
-async def raise_send_mark(connection: Mapping[str, Any], mark: int, *, timeout_seconds: float) -> None:
-    """Have an ipykernel keep more messages for each of its subscribers to come before it drops any.
-
-    Only over Unix sockets: a TCP port can't be bound anew without a moment in which it is another's for the taking.
-    That it was done is not promised; what is dropped then is told.
+def raising(connection: Mapping[str, Any], mark: int) -> str | None:
+    """Return the expression that has an ipykernel keep more messages for each of its subscribers to come.
 
     Args:
-        connection: The connection file's content. Nobody may have subscribed yet.
+        connection: The connection file's content.
         mark: In messages.
-        timeout_seconds: How long it may take, if that is less than ten.
+
+    Returns:
+        None for a kernel on TCP: a port can't be bound anew without a moment in which it is another's for the taking.
+        What is dropped then is told.
     """
     if connection.get("transport") != "ipc":
-        return
-    code = CODE.format(
+        return None
+    return CODE.format(
         option=int(zmq.SNDHWM),
         mark=mark,
         path=address(connection, "iopub").removeprefix("ipc://"),
         beside=f"{connection['ip']}-0",
     )
-    content = {
-        "code": code,
-        "silent": True,
-        "store_history": False,
-        "allow_stdin": False,
-        "stop_on_error": False,  # a kernel that is built otherwise goes on
-    }
-    try:
-        seconds = min(PATIENCE_SECONDS, timeout_seconds)
-        await probe.ask(connection, "shell", "execute_request", content, timeout_seconds=seconds)
-    except (TimeoutError, zmq.ZMQError):  # busy, or no descriptor is left
-        return

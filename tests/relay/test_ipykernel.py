@@ -17,14 +17,16 @@ from tornado.websocket import WebSocketClientConnection
 
 from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.codec import V1
+from enterprise_gateway.relay.first_cell import FirstCell
 from enterprise_gateway.relay.interfaces import Frame
 from enterprise_gateway.relay.options import RelayOptions
-from enterprise_gateway.relay.send_mark import raise_send_mark
+from tests.cluster.waiting import eventually
 from tests.fakes.client import read_frame, request_parts
 from tests.relay.test_websocket import connect, gateway
 
 MESSAGES = 20_000
 AT_ONCE = 5_000
+FIRST_CELL = FirstCell(send_mark=100_000, freeze=True)
 FLOOD = f"for i in range({MESSAGES}): print(i, flush=True)"
 # All in one go, as ipykernel's IOPub thread sends what has gathered while another thread was at work.
 BURST = f"""
@@ -55,7 +57,8 @@ async def ipykernel() -> AsyncIterator[dict[str, Any]]:
             await probe.kernel_info(connection, timeout_seconds=60)
             yield connection
         finally:
-            kernel.send_signal(signal.SIGKILL)
+            if kernel.returncode is None:
+                kernel.send_signal(signal.SIGKILL)
             await kernel.wait()
 
 
@@ -80,7 +83,7 @@ async def execute(client: WebSocketClientConnection, code: str) -> list[dict[str
 
 @pytest.mark.parametrize(("code", "count"), [(FLOOD, MESSAGES), (BURST, AT_ONCE)], ids=["flood", "burst"])
 async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[str, Any], code: str, count: int) -> None:
-    await raise_send_mark(ipykernel, 100_000, timeout_seconds=60)
+    await FIRST_CELL.run(ipykernel, timeout_seconds=60)
     async with gateway(RelayOptions()) as (server, relay):
         await relay.bind(ipykernel, 1)
         async with connect(server) as client, asyncio.timeout(200):
@@ -92,7 +95,7 @@ async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[st
 
 
 async def test_each_who_comes_later_is_sent_a_burst_whole(ipykernel: dict[str, Any]) -> None:
-    await raise_send_mark(ipykernel, 100_000, timeout_seconds=60)
+    await FIRST_CELL.run(ipykernel, timeout_seconds=60)
     for generation in (1, 2):
         async with gateway(RelayOptions()) as (server, relay):
             await relay.bind(ipykernel, generation)
@@ -101,9 +104,9 @@ async def test_each_who_comes_later_is_sent_a_burst_whole(ipykernel: dict[str, A
         assert sum(message["header"]["msg_type"] == "stream" for message in messages) == AT_ONCE
 
 
-async def test_raising_the_mark_leaves_no_trace(ipykernel: dict[str, Any]) -> None:
+async def test_the_first_cell_leaves_no_trace(ipykernel: dict[str, Any]) -> None:
     files = sorted(Path(ipykernel["ip"]).parent.iterdir())
-    await raise_send_mark(ipykernel, 100_000, timeout_seconds=60)
+    await FIRST_CELL.run(ipykernel, timeout_seconds=60)
     assert sorted(Path(ipykernel["ip"]).parent.iterdir()) == files
     async with gateway(RelayOptions()) as (server, relay):
         await relay.bind(ipykernel, 1)
@@ -112,7 +115,59 @@ async def test_raising_the_mark_leaves_no_trace(ipykernel: dict[str, Any]) -> No
     assert [m["content"]["text"] for m in messages if m["header"]["msg_type"] == "stream"] == ["1 []\n"]
 
 
-async def test_over_tcp_the_kernel_is_asked_nothing() -> None:
+FINALIZED = """
+import functools
+
+class Told:
+    def __init__(self, name):
+        self.name = name
+
+    def __del__(self):
+        import os  # the globals are gone
+        file = os.open({told!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        os.write(file, self.name.encode() + b"\\n")
+        os.close(file)
+
+class Node:
+    pass
+
+plain = Told("a variable")
+first, second = Node(), Node()
+first.other, second.other, first.told = second, first, Told("a cycle")
+Out[1_000] = Told("an output")
+functools.lru_cache(lambda told: told)(Told("a cache"))
+file = open({file!r}, "w")
+file.write("not flushed")
+print(__import__("gc").get_freeze_count() > 1_000)
+"""
+
+
+async def test_what_a_user_has_made_is_finalized_when_a_frozen_kernel_ends(
+    ipykernel: dict[str, Any], tmp_path: Path
+) -> None:
+    told, file = tmp_path / "told", tmp_path / "file"
+    await FIRST_CELL.run(ipykernel, timeout_seconds=60)
+    async with gateway(RelayOptions()) as (server, relay):
+        await relay.bind(ipykernel, 1)
+        async with connect(server) as client, asyncio.timeout(200):
+            messages = await execute(client, FINALIZED.format(told=str(told), file=str(file)))
+    assert [m["content"]["text"] for m in messages if m["header"]["msg_type"] == "stream"] == ["True\n"]
+    await probe.ask(ipykernel, "control", "shutdown_request", {"restart": False}, timeout_seconds=60)
+
+    def finalized() -> set[str]:
+        return set(told.read_text().splitlines()) if told.exists() else set()
+
+    await eventually(lambda: finalized() == {"a variable", "a cycle", "an output", "a cache"}, "all are finalized")
+    await eventually(lambda: file.read_text() == "not flushed", "the file is written")
+
+
+async def test_a_first_cell_with_nothing_to_do_is_not_run() -> None:
+    nobody = {"transport": "ipc", "ip": "/nowhere", "shell_port": 9, "iopub_port": 9, "key": "k"}
+    async with asyncio.timeout(5):
+        await FirstCell().run(nobody, timeout_seconds=60)
+
+
+async def test_over_tcp_a_kernel_is_not_asked_for_another_mark() -> None:
     nobody = {"transport": "tcp", "ip": "127.0.0.1", "shell_port": 9, "iopub_port": 9, "key": "k"}
     async with asyncio.timeout(5):
-        await raise_send_mark(nobody, 100_000, timeout_seconds=60)
+        await FirstCell(send_mark=100_000).run(nobody, timeout_seconds=60)

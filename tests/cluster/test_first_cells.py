@@ -1,6 +1,8 @@
-"""What an ipykernel sends in one go arrives whole, on whichever replica, and whichever has started it."""
+"""What an ipykernel is asked to do when it has started: keep what it sends in one go, and end soon."""
 
 from __future__ import annotations
+
+import pytest
 
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_socket import KernelSocket
@@ -17,6 +19,17 @@ async def test_a_burst_of_output_arrives_whole_on_each_replica_also_after_a_rest
             assert await burst(f"{replica.url}/api/kernels/{kernel_id}/channels", cluster.token) == AT_ONCE
         await rest.post(f"/api/kernels/{kernel_id}/restart", expect=200)
         assert await burst(f"{second.url}/api/kernels/{kernel_id}/channels", cluster.token) == AT_ONCE
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+async def test_what_is_there_when_a_kernel_has_started_is_frozen_where_that_is_wanted(
+    make_cluster: MakeCluster, freeze: bool
+) -> None:
+    cluster = make_cluster(EG_KERNEL_GC_FREEZE=str(freeze))
+    (replica,) = cluster.start()
+    async with Rest([replica.url], cluster.token) as rest:
+        kernel_id = await rest.start()
+        assert await rest.run(kernel_id, "import gc; print(gc.get_freeze_count() > 1_000)") == str(freeze)
 
 
 async def burst(url: str, token: str) -> int:
