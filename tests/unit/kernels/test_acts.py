@@ -14,11 +14,11 @@ from persistence import clock
 from persistence.errors import DuplicateKey, StoreAway, StoreUnavailable
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.testing import away, mock_store
+from tests.cluster.waiting import PATIENCE_SECONDS
 from tests.records import HOST, queued_kernel
 
 LOG = logging.getLogger(__name__)
 NOW = clock.Deadline(0)
-LATER = clock.Deadline(30)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_known_away_it_is_refused_at_once(store: KernelSessionManager, act
         with pytest.raises(StoreUnavailable):
             await store.kernels.get("k1")
         with pytest.raises(StoreAway):
-            acts.insert(queued_kernel(), give_up=LATER).send(None)
+            acts.insert(queued_kernel(), give_up=clock.Deadline(PATIENCE_SECONDS)).send(None)
 
 
 async def test_what_is_unknown_is_asked_until_it_is_given_up(store: KernelSessionManager, acts: Acts) -> None:
@@ -52,7 +52,9 @@ async def test_what_is_unknown_is_told_to_be_in_doubt_and_made_known_when_the_da
 ) -> None:
     doubt = asyncio.Event()
     with away(store.database):
-        insert = asyncio.ensure_future(acts.insert(queued_kernel(), give_up=LATER, doubt=doubt))
+        insert = asyncio.ensure_future(
+            acts.insert(queued_kernel(), give_up=clock.Deadline(PATIENCE_SECONDS), doubt=doubt)
+        )
         await doubt.wait()
         assert not insert.done()
     await insert
@@ -61,7 +63,7 @@ async def test_what_is_unknown_is_told_to_be_in_doubt_and_made_known_when_the_da
 
 async def test_what_is_known_is_not_in_doubt(store: KernelSessionManager, acts: Acts) -> None:
     doubt = asyncio.Event()
-    await acts.insert(queued_kernel(), give_up=LATER, doubt=doubt)
+    await acts.insert(queued_kernel(), give_up=clock.Deadline(PATIENCE_SECONDS), doubt=doubt)
     assert not doubt.is_set()
 
 
