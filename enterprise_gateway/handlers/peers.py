@@ -67,7 +67,7 @@ class AdmissionHandler(PeerHandler):
         """Answer for the connection that is here.
 
         Raises:
-            GatewayError: 403.
+            GatewayError: 403, 404.
         """
         handovers, sealed = self.asked()
         self.answer(await handovers.admit(known_form(kernel_id), sealed))
@@ -80,7 +80,7 @@ class SuccessionHandler(PeerHandler):
         """Make no DEALERs for the connection that is here.
 
         Raises:
-            GatewayError: 403.
+            GatewayError: 403, 404.
         """
         handovers, sealed = self.asked()
         self.answer(await handovers.supersede(known_form(kernel_id), sealed))

@@ -35,7 +35,8 @@ class Handovers:
         """End the connection that is asked for, and return, sealed, what it has kept.
 
         Raises:
-            GatewayError: 403, no replica asks; 404, there is no such connection here (any more).
+            GatewayError: 403, no replica asks; 404, there is no such connection here (any more), or another replica is
+                asked.
         """
         ask = self._opened(kernel_id, sealed, HAND_OVER)
         held = self._held.get(kernel_id)
@@ -48,7 +49,7 @@ class Handovers:
         """Say, sealed, whether a silent connection may succeed the one that is asked: `YES` or `NO`.
 
         Raises:
-            GatewayError: 403, no replica asks.
+            GatewayError: 403, no replica asks; 404, it asks another one.
         """
         ask = self._opened(kernel_id, sealed, ADMIT)
         return await self._answer(ask, lambda relay: relay.admit(ask.key, ask.n, ask.seconds))
@@ -61,7 +62,7 @@ class Handovers:
             sure.
 
         Raises:
-            GatewayError: 403, no replica asks.
+            GatewayError: 403, no replica asks; 404, it asks another one.
         """
         ask = self._opened(kernel_id, sealed, SUPERSEDE)
         return await self._answer(ask, lambda relay: relay.supersede(ask.key, ask.n, ask.seconds))
@@ -78,7 +79,7 @@ class Handovers:
         except NotGenuine as error:
             raise refused() from error
         if not self._is_here(ask.replica):
-            raise refused()
+            raise missing("The replica that is asked has gone; another one listens here now.", "Another replica")
         return ask
 
 

@@ -157,7 +157,7 @@ class Relay:
             status: What they are told. Who comes later is told `starting`.
             text: Why, for the people, if anything is to be said.
         """
-        self._leave()
+        self._leave(text)
         self._told = COMING
         self.tell(status, text)
 
@@ -167,7 +167,7 @@ class Relay:
         Their WebSockets stay open; what they send from now on is answered `aborted` at once. What is kept for clients
         that are away goes: there is nothing to come back to.
         """
-        self._leave()
+        self._leave(text)
         self._told, self._reason, self._ended = status, text, True
         self._sessions.flush()
         for connection in self._sessions.connections:
@@ -300,10 +300,10 @@ class Relay:
             self._subscription.close()
             self._subscription = None
 
-    def _leave(self) -> None:
+    def _leave(self, why: str | None) -> None:
         self.read_rest()
         self._unsubscribe()
-        self._sessions.leave()
+        self._sessions.leave(why)
 
     def _said(self, execution_state: str, text: str | None) -> list[Outgoing]:
         why = [] if text is None else [messages.stderr(text, session=self.kernel_session)]

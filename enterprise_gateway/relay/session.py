@@ -334,12 +334,21 @@ class ClientSession:
         self._link = link
         self._channels.join(link, resting=self._idle)
 
-    def leave(self) -> None:
-        """The kernel is no more: answer in its place what it has not answered and won't."""
+    def leave(self, why: str | None = None) -> None:
+        """The kernel is no more: answer in its place what it has not answered and won't.
+
+        Args:
+            why: Told below the cell that it was at, if it was at one: there JupyterLab shows it.
+        """
         self._link = None
         self._channels.leave()
         self._channels.take_waiting()
-        for request in self._requests.drain():
+        requests = self._requests.drain()
+        cell = next((request for request in requests if request.msg_type == "execute_request"), None)
+        if why is not None and cell is not None:
+            said = messages.stderr(why, parent=cell.header, session=self._kernel.kernel_session)
+            self._mailbox.put(Outgoing("iopub", said))
+        for request in requests:
             self._abort(request)
 
     def send(self, request: ClientMessage) -> None:

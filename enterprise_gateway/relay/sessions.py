@@ -204,11 +204,11 @@ class Sessions:
         for session in self._sessions:
             session.join(link)
 
-    def leave(self) -> None:
-        """The kernel is no more."""
+    def leave(self, why: str | None = None) -> None:
+        """The kernel is no more; `why`, for those who wait for a cell of theirs."""
         self._link = None
         for session in self._sessions:
-            session.leave()
+            session.leave(why)
 
     def close_connections(self, code: int, reason: str) -> None:
         """Close all WebSockets; the sessions wait for their clients."""

@@ -101,8 +101,28 @@ async def test_a_kernel_that_never_comes_up_is_told_with_its_reason(relay: Relay
     relay.end("dead", "It ended with exit code 1.")
     await client.sink.until(lambda sink: sink.states[-1] == "dead")
     types = [message["header"]["msg_type"] for message in client.sink.messages]
-    assert types == ["status", "execute_reply", "status", "stream", "status"]
-    assert client.sink.of_type("stream")[0]["content"] == {"name": "stderr", "text": "It ended with exit code 1.\n"}
+    assert types == ["status", "stream", "execute_reply", "status", "stream", "status"]
+    for told in client.sink.of_type("stream"):
+        assert told["content"] == {"name": "stderr", "text": "It ended with exit code 1.\n"}
+
+
+async def test_why_a_kernel_has_gone_is_told_below_the_cell_that_it_was_at_and_no_other(
+    relay: Relay, kernel: FakeKernel
+) -> None:
+    client, other = attach(relay), attach(relay)
+    client.send("kernel_info_request", msg_id="no-cell")
+    for cell in ("running", "waiting"):
+        client.send("execute_request", msg_id=cell)
+    relay.end("dead", "It ended with exit code 1.")
+    for one, parents in ((client, ["running", None]), (other, [None])):
+        await one.sink.until(lambda sink: sink.states[-1] == "dead")
+        assert [told["parent_header"].get("msg_id") for told in one.sink.of_type("stream")] == parents
+
+
+async def test_a_client_of_a_kernel_that_never_came_up_stays_connected(relay: Relay) -> None:
+    client = attach(relay)
+    relay.end("dead", "It ended with exit code 1.")
+    await client.sink.until(lambda sink: sink.states[-1] == "dead")
     assert client.sink.closed is None
 
 

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from enterprise_gateway.errors import GatewayError
 from enterprise_gateway.kernels.held import HeldKernels
 from enterprise_gateway.peers.giving import NO, YES, Handovers
 from enterprise_gateway.peers.letters import ADMIT, SUPERSEDE, Ask
@@ -60,3 +61,11 @@ async def test_a_connection_that_is_just_being_recorded_is_waited_for(purpose: s
     held = Relay(None, False)
     await held.claiming.acquire()
     assert await answer(held, purpose, meanwhile=held.claiming.release) == NO
+
+
+async def test_an_ask_of_a_replica_that_was_here_before_is_answered_that_it_has_gone() -> None:
+    ask = Ask(purpose=ADMIT, kernel_id="k1", key="a-session", n=7, replica="former", seconds=1.0)
+    handovers = Handovers(cast(HeldKernels, {}), letters(), lambda replica: replica == "r1")
+    with pytest.raises(GatewayError) as answered:
+        await handovers.admit("k1", letters().seal(ask))
+    assert answered.value.status == 404
