@@ -215,10 +215,14 @@ def former_is_dead(record: KernelRecord) -> Step:
     return _step("former is dead", record.kernel_id, _mine(record), set={}, unset=("former",))
 
 
-def claim_stop(kernel_id: str, *, act: Act) -> Step:
-    """A DELETE of a running kernel: one compare-and-set claims it and sets the target for good."""
+def claim_stop(kernel_id: str, generation: int, *, act: Act) -> Step:
+    """A DELETE of a running kernel: one compare-and-set claims it and sets the target for good.
+
+    Of the generation that was read: a write that arrives late ends nothing that was started since.
+    """
     values = {"phase": Phase.STOPPING.value, "target": Target.STOPPED.value, "act": act.to_document()}
-    return _step("claim stop", kernel_id, _phase(Phase.RUNNING.value), set=values, inc=("activity_seq",))
+    where = {**_phase(Phase.RUNNING.value), "generation": generation}
+    return _step("claim stop", kernel_id, where, set=values, inc=("activity_seq",))
 
 
 def claim_cull(kernel: KernelCandidate, *, act: Act | None, reason: str) -> Step:

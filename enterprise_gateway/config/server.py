@@ -113,8 +113,10 @@ class ServerTraits(HasTraits):
         config=True,
         help="Have an ipykernel leave what is there when it has started out of Python's garbage collection "
         "(`gc.freeze`), by the same cell: it ends in a fifth of the CPU time, so that many end at once in a moment, "
-        "and its collections are faster. What users make is collected and finalized as ever. `gc.get_objects` and "
-        "`gc.get_referrers` do not show what is frozen; who looks for leaks by them begins with `gc.unfreeze()`.",
+        "and its collections are faster. What users make from their first cell on is collected and finalized as ever. "
+        "What IPython's startup files make is frozen too: what of it is in a reference cycle stays until the end, and "
+        "is not finalized then. `gc.get_objects` and `gc.get_referrers` do not show what is frozen. `gc.unfreeze()` "
+        "undoes it in one kernel.",
     )
     reconnect_timeout = Float(
         3600.0,

@@ -21,6 +21,8 @@ from persistence.kernel_session_manager import KernelSessionManager
 from persistence.phases import Phase
 
 READ_AGAIN_SECONDS = 0.2
+LATE_SECONDS = 5.0
+"""So long after the database is back a write may still be made that was sent before; it is soon if at all."""
 
 
 class ActLost(Exception):
@@ -65,13 +67,19 @@ class Acts:
         Args:
             record: With its act.
             give_up: How long it is asked again what became of the write.
-            doubt: Set where the database goes away before that is known.
+            doubt: Set where the database goes away before that is known: whoever waits is told so. From then on the
+                record is not sent again, for he may have done something else since; it counts if it was made.
 
         Raises:
             DuplicateKey: Another kernel has what the index names; nothing was written.
-            StoreUnavailable: Nothing was written, as the database is known away; or it is unknown until `give_up`.
+            StoreUnavailable: Nothing was written, as the database is known away; it is unknown until `give_up`; or it
+                was in doubt, and is not made.
         """
         sent = False
+
+        def won(found: KernelRecord | None) -> bool:
+            return holds(found, record.act)
+
         while True:
             try:
                 return await self._store.kernels.insert(record)
@@ -80,7 +88,7 @@ class Acts:
                     raise
                 sent = True
                 # What is found under the id may be this very insert: then the other error was about its own retry.
-                if holds(await self._read_back(record.kernel_id, give_up, doubt), record.act):
+                if won(await self._become(record.kernel_id, won, give_up, doubt)):
                     return
                 if isinstance(error, DuplicateKey):
                     raise
@@ -88,7 +96,7 @@ class Acts:
     async def claim(
         self, step: Step, act: Act, *, give_up: clock.Deadline, doubt: asyncio.Event | None = None
     ) -> KernelRecord:
-        """Try to win the work; `doubt` is set where the database goes away before it is known who has.
+        """Try to win the work; `doubt` as for `insert`.
 
         Returns:
             The record with this act in it, whatever became of the write's answer.
@@ -111,23 +119,44 @@ class Acts:
 
         Raises:
             ActLost: The step matched nothing, and the record does not show it.
-            StoreUnavailable: Unknown until `give_up`.
+            StoreUnavailable: Unknown until `give_up`. With a `doubt`, as for `insert`.
         """
+        sent = False
+
+        def shown(found: KernelRecord | None) -> bool:
+            return found is not None and won(found)
+
         while True:
             try:
                 return await self._store.kernels.apply(step)
-            except StaleWrite:
-                record = await self._read_back(step.kernel_id, give_up, doubt)
-                if record is not None and won(record):
+            except (StaleWrite, StoreUnavailable) as error:
+                if doubt is not None and isinstance(error, StoreAway) and not sent:
+                    raise
+                sent = True
+                record = await self._become(step.kernel_id, shown, give_up, doubt)
+                if record is not None and shown(record):
                     self._store.kernels.made(step, record)
                     return record
-                self._log.debug("The step '%s' of kernel %s is stale", step.name, step.kernel_id)
-                raise ActLost(step.name, record) from None
-            except StoreUnavailable:
-                record = await self._read_back(step.kernel_id, give_up, doubt)
-                if record is not None and won(record):
-                    self._store.kernels.made(step, record)
-                    return record
+                if isinstance(error, StaleWrite):
+                    self._log.debug("The step '%s' of kernel %s is stale", step.name, step.kernel_id)
+                    raise ActLost(step.name, record) from None
+
+    async def _become(
+        self,
+        kernel_id: str,
+        won: Callable[[KernelRecord | None], bool],
+        give_up: clock.Deadline,
+        doubt: asyncio.Event | None,
+    ) -> KernelRecord | None:
+        """Return the record after a write whose outcome is unknown; in doubt, only one that shows the write."""
+        record = await self._read_back(kernel_id, give_up, doubt)
+        late = clock.Deadline(LATE_SECONDS)
+        while doubt is not None and doubt.is_set() and not won(record):
+            if late.passed:
+                raise StoreUnavailable(f"kernel {kernel_id}: the write was not made, and is not sent again")
+            await clock.sleep(READ_AGAIN_SECONDS)
+            record = await self._read_back(kernel_id, give_up, doubt)
+        return record
 
     async def _read_back(
         self, kernel_id: str, give_up: clock.Deadline, doubt: asyncio.Event | None

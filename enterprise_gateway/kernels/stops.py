@@ -68,7 +68,7 @@ class Stops:
     async def _claim_and_run(self, record: KernelRecord, doubt: asyncio.Event) -> None:
         act = self._parts.acts.new_act()
         give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
-        step = steps.claim_stop(record.kernel_id, act=act)
+        step = steps.claim_stop(record.kernel_id, record.generation, act=act)
         claimed = await self._parts.acts.claim(step, act, give_up=give_up, doubt=doubt)
         task = self._parts.background.act(f"stop of kernel {record.kernel_id}", self._acts.stop(claimed))
         self._parts.work.add(Work(kernel_id=record.kernel_id, generation=record.generation), task)

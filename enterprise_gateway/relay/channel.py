@@ -48,6 +48,7 @@ class KernelChannel:
         self._events = DealerEvents(read=self._received, changed=self._news, writable=self._flush)
         self._used: Dealer | None = None
         self._fresh: Dealer | None = None
+        self._former: Dealer | None = None
         self._held = self._shut = False
         self._waiting: deque[list[bytes]] = deque()
         self._waiting_bytes = 0
@@ -127,8 +128,8 @@ class KernelChannel:
         former, self._used, self._fresh = self._used, self._fresh, None
         self._held = False
         if former is not None:
-            former.read_rest()
-            former.close()
+            self._former = former
+            former.end()
 
     def read_rest(self) -> None:
         """Read what has arrived."""
@@ -138,9 +139,10 @@ class KernelChannel:
 
     def disconnect(self) -> None:
         """Close the sockets; what they had queued is dropped, what waits here stays."""
-        if self._used is not None:
-            self._used.close()
-            self._used = None
+        for dealer in (self._former, self._used):
+            if dealer is not None:
+                dealer.close()
+        self._former = self._used = None
         self.abandon()
 
     def take_waiting(self) -> list[list[bytes]]:

@@ -41,6 +41,10 @@ class Dealer(Protocol):
         """Read what has arrived."""
         ...
 
+    def end(self) -> None:
+        """Send no more, read what has arrived, a message that is arriving to its end, and close it."""
+        ...
+
     def close(self) -> None:
         """Close it; what it had queued is dropped. Closing twice is harmless."""
         ...

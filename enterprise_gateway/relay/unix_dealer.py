@@ -21,6 +21,8 @@ from persistence import clock
 
 SCHEME = "ipc://"
 MOST_PIECES = 512  # Linux takes 1,024 in one call
+READS = 16  # then the loop gets its turn
+END_SECONDS = 5.0
 # What one read gets, for all sockets of the process: it is looked through before the next one.
 _ROOM = memoryview(bytearray(256 * 1024))
 
@@ -29,6 +31,7 @@ class UnixDealer:
     """One that connects once; see `dealer.Dealer`."""
 
     __slots__ = (
+        "_ending",
         "_events",
         "_incoming",
         "_loop",
@@ -43,7 +46,7 @@ class UnixDealer:
     def __init__(self, link: KernelLink, channel: str, identity: bytes, events: DealerEvents) -> None:
         self.begun_at = clock.monotonic()
         self.stood_at: float | None = None
-        self.lost = False
+        self.lost = self._ending = False
         self._signer = link.signer
         self._events = events
         self._incoming = Incoming()
@@ -87,32 +90,48 @@ class UnixDealer:
             if not self._receive():
                 return
 
+    def end(self) -> None:
+        """Read what has arrived, a message that is arriving to its end, and close it.
+
+        The kernel sends that to nobody else, and a large one takes a while: the network holds no more than 200 KB.
+        """
+        self._ending = True
+        self.read_rest()
+        if self._incoming.amid and self._open:
+            self._loop.call_later(END_SECONDS, self.close)
+        else:
+            self.close()
+
     def close(self) -> None:
         """Close it; what was not sent is dropped. Closing twice is harmless."""
-        if self._socket.fileno() >= 0:
+        if self._open:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket.close()
 
+    @property
+    def _open(self) -> bool:
+        return self._socket.fileno() >= 0
+
     def _readable(self) -> None:
-        self._receive()
+        for _ in range(READS):
+            if not self._receive():
+                break
+        if self._ending and not self._incoming.amid:
+            self.close()
 
     def _receive(self) -> bool:
         """Read once; False if there was nothing."""
-        if self._socket.fileno() < 0:
+        if not self._open:
             return False
         try:
             size = self._socket.recv_into(_ROOM)
+            messages = self._incoming.feed(_ROOM[:size])
         except (BlockingIOError, InterruptedError):
             return False
-        except OSError:
-            size = 0
+        except (OSError, NotSpoken):
+            size, messages = 0, []
         if not size:
-            self._lose()
-            return False
-        try:
-            messages = self._incoming.feed(_ROOM[:size])
-        except NotSpoken:
             self._lose()
             return False
         self._unsent.extend(map(memoryview, self._incoming.take_answers()))
@@ -126,7 +145,7 @@ class UnixDealer:
 
     def _push(self) -> None:
         """Send what is to be sent, as far as the kernel takes it now."""
-        while self._unsent and self._socket.fileno() >= 0:
+        while self._unsent and self._open:
             try:
                 sent = self._socket.sendmsg(list(islice(self._unsent, MOST_PIECES)))
             except (BlockingIOError, InterruptedError):
@@ -146,11 +165,15 @@ class UnixDealer:
 
     def _go_on(self) -> None:
         self._push()
-        if not self._unsent and self._socket.fileno() >= 0:
+        if not self._unsent and self._open:
             self._loop.remove_writer(self._socket)
             self._events.writable()
 
     def _lose(self) -> None:
+        """The connection is gone; what had arrived before is read, also where that was seen by sending."""
+        if self.lost:
+            return
         self.lost = True
+        self.read_rest()
         self.close()
         self._loop.call_soon(self._events.changed)

@@ -47,6 +47,11 @@ class ZmqDealer:
         """Read what has arrived."""
         self._reader.read_rest()
 
+    def end(self) -> None:
+        """Read what has arrived, and close it: libzmq's own thread has read all that was there to be read."""
+        self.read_rest()
+        self.close()
+
     def close(self) -> None:
         """Close it; what it had queued is dropped. Closing twice is harmless."""
         if not self._reader.closed:

@@ -91,6 +91,11 @@ class Incoming:
         del self._buffer[:start]
         return messages
 
+    @property
+    def amid(self) -> bool:
+        """Has a message come in part?"""
+        return bool(self._buffer or self._parts)
+
     def take_answers(self) -> Iterable[bytes]:
         """Take what is to be said to the peer's pings."""
         pings, self._pings = self._pings, []

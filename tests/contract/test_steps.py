@@ -90,7 +90,7 @@ async def test_of_two_restarts_one_loses(kernels: KernelStore) -> None:
 
 async def test_of_a_restart_and_a_stop_the_later_claim_finds_nothing(kernels: KernelStore) -> None:
     record = await running(kernels)
-    await kernels.apply(steps.claim_stop("k1", act=act("stop")))
+    await kernels.apply(steps.claim_stop("k1", 1, act=act("stop")))
     with pytest.raises(StaleWrite):
         await kernels.apply(steps.claim_restart(record, act=act("again"), now=LATER))
 
@@ -98,7 +98,7 @@ async def test_of_a_restart_and_a_stop_the_later_claim_finds_nothing(kernels: Ke
 async def test_a_stop_can_not_be_claimed_while_another_is_at_work(kernels: KernelStore) -> None:
     await restarting(kernels)
     with pytest.raises(StaleWrite):
-        await kernels.apply(steps.claim_stop("k1", act=act("stop")))
+        await kernels.apply(steps.claim_stop("k1", 1, act=act("stop")))
 
 
 async def test_a_stopped_target_keeps_a_launch_from_storing_its_process(kernels: KernelStore) -> None:
@@ -196,7 +196,7 @@ async def test_a_takeover_before_the_new_process_keeps_the_former_one(kernels: K
 
 async def test_a_stop_is_taken_over_as_it_is(kernels: KernelStore) -> None:
     await running(kernels)
-    stopping = await kernels.apply(steps.claim_stop("k1", act=act("stop")))
+    stopping = await kernels.apply(steps.claim_stop("k1", 1, act=act("stop")))
     taken = await kernels.apply(steps.take_over_stop(stopping, act=act("b", "r2")))
     assert (taken.phase, taken.generation, taken.process) == ("stopping", stopping.generation, PROCESS)
     with pytest.raises(StaleWrite):
@@ -271,7 +271,7 @@ async def test_who_is_not_the_owner_restarts_nothing(kernels: KernelStore) -> No
 @pytest.mark.parametrize("meanwhile", ["claimed", "wanted"])
 async def test_what_is_to_be_stopped_is_not_restarted(kernels: KernelStore, meanwhile: str) -> None:
     record = await running(kernels)
-    stop = {"claimed": steps.claim_stop("k1", act=act("stop", "r2")), "wanted": steps.want_stopped("k1")}[meanwhile]
+    stop = {"claimed": steps.claim_stop("k1", 1, act=act("stop", "r2")), "wanted": steps.want_stopped("k1")}[meanwhile]
     await kernels.apply(stop)
     with pytest.raises(StaleWrite):
         await kernels.apply(restarting_dead(record))
@@ -397,7 +397,7 @@ async def test_a_running_kernel_is_not_revived(kernels: KernelStore) -> None:
 async def test_a_phase_of_a_newer_replica_is_untouchable(kernels: KernelStore) -> None:
     record = await put(kernels, running_kernel(phase="hibernating"))
     for step in (
-        steps.claim_stop("k1", act=act("stop")),
+        steps.claim_stop("k1", 1, act=act("stop")),
         steps.claim_restart(record, act=act("again"), now=LATER),
         steps.want_stopped("k1"),
         steps.adopt(record, replica="r2", now=LATER),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,14 @@ from enterprise_gateway.relay.options import RelayOptions
 from enterprise_gateway.relay.pieces import Piece
 from enterprise_gateway.relay.sockets import KernelLink, relay_context
 from enterprise_gateway.relay.unix_dealer import UnixDealer
-from enterprise_gateway.relay.zmtp import GREETING, command
+from enterprise_gateway.relay.zmtp import GREETING, command, framed
 from tests.cluster.waiting import eventually
 from tests.fakes.kernel import FakeKernel
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["ipc", "tcp"])
 LARGE = [b"{}", b"{}", b"{}", b"{}", bytes(20_000_000), b"small", bytes(300_000)]
 MANY = 20_000
+UNSIGNED = {"signature_scheme": "hmac-sha256", "key": ""}
 
 
 @dataclass
@@ -168,43 +169,81 @@ async def test_without_a_descriptor_it_says_so(monkeypatch: pytest.MonkeyPatch) 
     assert failed.value.errno == errno.EMFILE
 
 
+@dataclass
+class Strange:
+    """A peer that says what the test wants said."""
+
+    dealer: Dealer
+    socket: socket.socket
+    told: Heard
+    heard: bytearray = field(default_factory=bytearray)
+    hung_up: bool = False
+
+    def has_heard(self, last: bytes = b"") -> bool:
+        with suppress(BlockingIOError):
+            heard = self.socket.recv(65_536)
+            self.hung_up = not heard
+            self.heard.extend(heard)
+        return self.heard.endswith(last)
+
+
 @asynccontextmanager
-async def strange(folder: Path, *said: bytes) -> AsyncIterator[tuple[Dealer, Callable[[], bytes]]]:
-    """A DEALER to a peer that says just this; gives what that peer has heard."""
-    connection = {
-        "transport": "ipc",
-        "ip": f"{folder}/k",
-        "shell_port": 1,
-        "key": "",
-        "signature_scheme": "hmac-sha256",
-    }
+async def strange(folder: Path, *said: bytes) -> AsyncIterator[Strange]:
+    connection = {"transport": "ipc", "ip": f"{folder}/k", "shell_port": 1, **UNSIGNED}
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/k-1")
         server.listen()
-        dealer = begun(connection)
+        told = Heard()
+        dealer = begun(connection, told)
         peer, _ = server.accept()
         peer.setblocking(False)
         peer.sendall(b"".join(said))
-        heard = bytearray()
-
-        def told() -> bytes:
-            with suppress(BlockingIOError):
-                heard.extend(peer.recv(65_536))
-            return bytes(heard)
-
         with peer:
-            yield dealer, told
+            yield Strange(dealer, peer, told)
         dealer.close()
 
 
+READY = GREETING + command(b"\x05READY")
+
+
 async def test_a_peer_that_pings_is_answered(tmp_path: Path) -> None:
-    async with strange(tmp_path, GREETING, command(b"\x05READY"), command(b"\x04PING\x00\x00hello")) as (dealer, told):
-        await eventually(lambda: told().endswith(command(b"\x04PONGhello")), "it answers")
-        assert dealer.stands
+    async with strange(tmp_path, READY, command(b"\x04PING\x00\x00hello")) as peer:
+        await eventually(lambda: peer.has_heard(command(b"\x04PONGhello")), "it answers")
+        assert peer.dealer.stands
 
 
 @pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", GREETING + command(b"\x05ERROR\x03400")])
 async def test_a_peer_that_is_no_kernel_or_refuses_loses_it(tmp_path: Path, said: bytes) -> None:
-    async with strange(tmp_path, said) as (dealer, _):
-        await eventually(lambda: dealer.lost, "it is lost")
-        assert not dealer.stands
+    async with strange(tmp_path, said) as peer:
+        await eventually(lambda: peer.dealer.lost, "it is lost")
+        assert not peer.dealer.stands
+
+
+async def test_a_message_that_is_arriving_when_it_ends_arrives_whole_and_nothing_after_it(tmp_path: Path) -> None:
+    message = b"".join(framed([b"large", bytes(100_000)]))
+    async with strange(tmp_path, READY, message[:50_000]) as peer:
+        await eventually(lambda: peer.dealer.stands, "it stands")
+        peer.dealer.end()
+        assert not peer.told.messages
+        peer.socket.sendall(message[50_000:])
+        await eventually(lambda: peer.told.messages == [[b"large", bytes(100_000)]], "it has come")
+        await eventually(lambda: peer.has_heard() and peer.hung_up, "it is closed")
+
+
+async def test_one_that_ends_between_two_messages_is_closed_at_once(tmp_path: Path) -> None:
+    async with strange(tmp_path, READY, *framed([b"whole"])) as peer:
+        await eventually(lambda: peer.dealer.stands, "it stands")
+        peer.dealer.end()
+        assert peer.told.messages == [[b"whole"]]
+        await eventually(lambda: peer.has_heard() and peer.hung_up, "it is closed")
+
+
+async def test_what_had_arrived_is_read_where_a_send_finds_that_the_peer_has_gone(tmp_path: Path) -> None:
+    async with strange(tmp_path, READY) as peer:
+        await eventually(lambda: peer.dealer.stands, "it stands")
+        peer.has_heard()  # who closes with something unread cuts off what he has said
+        peer.socket.sendall(b"".join(framed([b"the last"])))
+        peer.socket.close()
+        assert not peer.dealer.send(request())
+        assert peer.told.messages == [[b"the last"]]
+        assert peer.dealer.lost

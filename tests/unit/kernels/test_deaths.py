@@ -181,7 +181,7 @@ async def test_who_loses_to_a_delete_restarts_nothing(owner: Owner, deployment: 
     gate = Gate(owner.store.database)
     notice = asyncio.ensure_future(owner.sees_dead(record))
     await eventually(lambda: not gate.idle, "the claim is on its way")
-    await other.store.kernels.apply(steps.claim_stop("k1", act=other.parts.acts.new_act()))
+    await other.store.kernels.apply(steps.claim_stop("k1", 1, act=other.parts.acts.new_act()))
     gate.open()
     await notice
     assert owner.restarted == []

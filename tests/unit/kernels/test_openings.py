@@ -102,7 +102,7 @@ async def recorded(replica: Replica) -> ClientConnection:
 
 async def claim_stop(replica: Replica) -> None:
     act = Act(id="a1", replica=replica.id, since=NOW)
-    await replica.store.kernels.apply(steps.claim_stop("k1", act=act))
+    await replica.store.kernels.apply(steps.claim_stop("k1", 1, act=act))
 
 
 async def test_an_opening_is_counted_and_recorded_as_its_sessions_newest(pair: tuple[Replica, Replica]) -> None:
