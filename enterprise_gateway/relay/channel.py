@@ -133,7 +133,7 @@ class KernelChannel:
 
     def read_rest(self) -> None:
         """Read what has arrived."""
-        for dealer in (self._used, self._fresh):
+        for dealer in (self._former, self._used, self._fresh):
             if dealer is not None:
                 dealer.read_rest()
 

@@ -96,9 +96,15 @@ async def test_of_a_restart_and_a_stop_the_later_claim_finds_nothing(kernels: Ke
 
 
 async def test_a_stop_can_not_be_claimed_while_another_is_at_work(kernels: KernelStore) -> None:
-    await restarting(kernels)
+    at_work = await restarting(kernels)
     with pytest.raises(StaleWrite):
-        await kernels.apply(steps.claim_stop("k1", 1, act=act("stop")))
+        await kernels.apply(steps.claim_stop("k1", at_work.generation, act=act("stop")))
+
+
+async def test_a_stop_of_an_earlier_generation_ends_no_later_one(kernels: KernelStore) -> None:
+    record = await running(kernels)
+    with pytest.raises(StaleWrite):
+        await kernels.apply(steps.claim_stop("k1", record.generation - 1, act=act("stop")))
 
 
 async def test_a_stopped_target_keeps_a_launch_from_storing_its_process(kernels: KernelStore) -> None:
