@@ -201,8 +201,8 @@ class Replica:
             await self.ownership.trim_logs()
 
     async def _hints(self) -> None:
-        """Look at once when the database tells of a change, where it does tell."""
-        async for _ in self.store.kernel_hints():
+        """Look at once when the database tells of a change by others, where it does tell."""
+        async for _ in self.store.kernel_hints(self.membership.replica_id):
             self._look_now.set()
 
     async def _quietly(self, work: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from logging import Logger, LoggerAdapter
 from typing import Any
 
@@ -14,10 +14,16 @@ from persistence.errors import PersistenceError, StoreUnavailable
 _PAUSE_SECONDS = 1.0
 _REST_SECONDS = 0.1  # then one answer of the server brings all that has changed meanwhile
 _READ_SECONDS = 0.01
+_SET = "updateDescription.updatedFields"
 
 
 async def hints(
-    database: Database, collection: str, *, fields: Sequence[str], log: Logger | LoggerAdapter[Any]
+    database: Database,
+    collection: str,
+    *,
+    fields: Sequence[str],
+    log: Logger | LoggerAdapter[Any],
+    known: Sequence[Mapping[str, Any]] = (),
 ) -> AsyncIterator[None]:
     """Yield, without end, each time that something of interest has changed, or may have while nobody watched.
 
@@ -28,9 +34,10 @@ async def hints(
         collection: Its name.
         fields: A change of one of these is of interest, and that a document is gone.
         log: Told why there are no hints.
+        known: Changes that set these values, by dotted field, are of no interest: who watches made them himself.
     """
     # Only that something happened is of interest: no document needs to travel.
-    pipeline = (changes_of(fields), {"$project": {"_id": 1}})
+    pipeline = (changes_of(fields, known), {"$project": {"_id": 1}})
     while database.is_replica_set:
         try:
             # The first one comes when the stream stands: what happened before would else be missed.
@@ -49,10 +56,12 @@ async def hints(
     await asyncio.Event().wait()
 
 
-def changes_of(fields: Sequence[str]) -> dict[str, Any]:
-    """Make the stage of a change stream that lets changes of these fields pass, and that a document is gone."""
-    changes: list[dict[str, Any]] = [
-        {f"updateDescription.updatedFields.{field}": {"$exists": True}} for field in fields
-    ]
+def changes_of(fields: Sequence[str], known: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Make the stage of a change stream that lets changes of these fields pass, and that a document is gone.
+
+    Where a known value was there before, the server does not count it as set: then the change passes all the same.
+    """
+    changes: list[dict[str, Any]] = [{f"{_SET}.{field}": {"$exists": True}} for field in fields]
     changes += [{"updateDescription.removedFields": {"$in": list(fields)}}, {"operationType": "delete"}]
-    return {"$match": {"$or": changes}}
+    own = [{f"{_SET}.{field}": value for field, value in values.items()} for values in known]
+    return {"$match": {"$or": changes, **({"$nor": own} if own else {})}}

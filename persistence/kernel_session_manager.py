@@ -18,7 +18,7 @@ from persistence.events import EventStore
 from persistence.hints import hints
 from persistence.indexes import ensure_indexes
 from persistence.kernels import COLLECTION as KERNELS
-from persistence.kernels import NOTICED, KernelStore
+from persistence.kernels import NOTICED, KernelStore, own_changes
 from persistence.leases import LeaseStore
 from persistence.replicas import ReplicaStore
 from persistence.sealing import Sealer
@@ -167,12 +167,15 @@ class KernelSessionManager(LoggingConfigurable):
         if mongod is not None:
             await mongod.close()
 
-    def kernel_hints(self) -> AsyncIterator[None]:
-        """Yield, without end, each time that a kernel may have changed hands or phase.
+    def kernel_hints(self, replica_id: str) -> AsyncIterator[None]:
+        """Yield, without end, each time that a kernel may have changed hands or phase by others' doing.
 
         A hint only, to look at once instead of with the next beat: without change streams it never comes.
+
+        Args:
+            replica_id: Who watches: its own claims, and the kernels that it has brought up, are no news to it.
         """
-        return hints(self.database, KERNELS, fields=NOTICED, log=self.log)
+        return hints(self.database, KERNELS, fields=NOTICED, log=self.log, known=own_changes(replica_id))
 
     async def _open(self) -> None:
         uri = self.mongodb_uri or await self._start_mongod()

@@ -30,7 +30,7 @@ from persistence.flush import ActivityEntry
 from persistence.phases import AT_WORK, LIVE_FILTER, Phase, Target
 from persistence.reads import SureReads
 
-__all__ = ["COLLECTION", "NOTICED", "ActivityEntry", "KernelStore", "SlotField"]
+__all__ = ["COLLECTION", "NOTICED", "ActivityEntry", "KernelStore", "SlotField", "own_changes"]
 
 COLLECTION = "kernels"
 NOTICED = ("phase", "target", "generation", "owner")
@@ -264,6 +264,11 @@ class KernelStore:
     async def _read_live(self) -> list[KernelListing]:
         found = await self._kernels.find({"phase": dict(LIVE_FILTER)}, KernelListing.FIELDS, linearizable=True)
         return [KernelListing.from_document(document) for document in found]
+
+
+def own_changes(replica_id: str) -> tuple[Document, ...]:
+    """Give what a change sets that this replica made for itself: a claim of its own, or a kernel that it brought up."""
+    return {"act.replica": replica_id}, {"phase": Phase.RUNNING.value, "owner.replica": replica_id}
 
 
 def _string(value: str) -> Document:

@@ -71,13 +71,21 @@ def _phase(*phases: str) -> dict[str, Any]:
     return {"phase": phases[0]} if len(phases) == 1 else {"phase": {"$in": list(phases)}}
 
 
+def _launching(phase: str) -> str:
+    """A start's phase once it has begun to launch."""
+    return Phase.LAUNCHING.value if phase == Phase.QUEUED.value else phase
+
+
 def _mine(record: KernelRecord) -> dict[str, Any]:
     """The filter of every later step of a claimed act."""
     return {"act.id": record.act.id if record.act else None, "generation": record.generation}
 
 
 def begin_launch(record: KernelRecord) -> Step:
-    """The admitted start goes from queued to launching."""
+    """The admitted start goes from queued to launching, before anything is launched.
+
+    Only where that is at work before a record names it. What waits at a gate goes there by `store_process`.
+    """
     where = {**_mine(record), **_phase(Phase.QUEUED.value), "target": Target.RUNNING.value}
     return _step("begin launch", record.kernel_id, where, set={"phase": Phase.LAUNCHING.value})
 
@@ -92,8 +100,9 @@ def store_process(
     host: HostDoc | None,
 ) -> Step:
     """Name the launched process, before it is let run. The former one has been seen dead by now."""
-    where = {**_mine(record), **_phase(*_STARTING), "target": Target.RUNNING.value}
+    where = {**_mine(record), **_phase(record.phase), "target": Target.RUNNING.value}
     values: dict[str, Any] = {
+        "phase": _launching(record.phase),
         "process": dict(process),
         "connection": connection,
         "provisioner": {"name": provisioner_name, "info": provisioner_info},
@@ -162,8 +171,8 @@ def take_over_start(record: KernelRecord, *, act: Act, now: datetime) -> Step:
         "generation": record.generation,
         "process": _as_stored(record.process),
     }
-    phase = Phase.LAUNCHING.value if record.phase == Phase.QUEUED.value else record.phase
-    return _raise_generation("take over start", record, where, act=act, now=now, set={"phase": phase})
+    values = {"phase": _launching(record.phase)}
+    return _raise_generation("take over start", record, where, act=act, now=now, set=values)
 
 
 def take_over_stop(record: KernelRecord, *, act: Act) -> Step:

@@ -312,7 +312,7 @@ class GatewayKernelManager(AsyncKernelManager):
 
     def _new_provisioner(self, *, launching: bool) -> KernelProvisionerBase:
         refuse_process_proxies(self.kernel_spec, self.kernel_name)
-        if provisioner_name(self.kernel_spec) in LOCAL_PROVISIONERS:
+        if provisioner_name(self.kernel_spec.metadata) in LOCAL_PROVISIONERS:
             provisioner = LocalProvisioner(
                 kernel_id=self.kernel_id,
                 kernel_spec=self.kernel_spec,
@@ -331,16 +331,16 @@ class GatewayKernelManager(AsyncKernelManager):
         try:
             return KernelProvisionerFactory.instance().create_provisioner_instance(self.kernel_id, spec, parent=self)
         except ModuleNotFoundError as error:
-            name = provisioner_name(spec)
+            name = provisioner_name(spec.metadata)
             raise ProvisionerMissing(
                 f"The kernelspec {self.kernel_name} needs the kernel provisioner '{name}', which is not installed "
                 "beside this gateway. Install the package that brings it, on every replica."
             ) from error
 
 
-def provisioner_name(spec: KernelSpec) -> str:
-    """Name the provisioner that a kernelspec asks for, jupyter_client's default one if none."""
-    asked: Any = spec.metadata.get("kernel_provisioner", {}).get("provisioner_name", DEFAULT_PROVISIONER)
+def provisioner_name(metadata: Mapping[str, Any]) -> str:
+    """Name the provisioner that a kernelspec's metadata ask for, jupyter_client's default one if none."""
+    asked: Any = metadata.get("kernel_provisioner", {}).get("provisioner_name", DEFAULT_PROVISIONER)
     return str(asked)
 
 

@@ -19,6 +19,7 @@ from enterprise_gateway.errors import GatewayError, bad_request, conflict, no_ro
 from enterprise_gateway.kernels import ending
 from enterprise_gateway.kernels.headroom import Headroom
 from enterprise_gateway.kernels.kernel_manager import (
+    LOCAL_PROVISIONERS,
     GatewayKernelManager,
     provisioner_name,
     spec_from,
@@ -139,6 +140,10 @@ class Managers:
 
     # Launching
 
+    def gated(self, record: KernelRecord) -> bool:
+        """Does what is launched do nothing before it is recorded?"""
+        return provisioner_name(record.kernelspec.get("metadata", {})) in LOCAL_PROVISIONERS
+
     async def launched(self, record: KernelRecord) -> GatewayKernelManager:
         """Launch the generation that the record names, up to its gate.
 
@@ -180,7 +185,7 @@ class Managers:
             record,
             process=manager.process or {"generation": record.generation},
             connection=self.seal(record.kernel_id, manager.connection()),
-            provisioner_name=provisioner_name(manager.kernel_spec),
+            provisioner_name=provisioner_name(manager.kernel_spec.metadata),
             provisioner_info=self.seal(record.kernel_id, await manager.provisioner_info()),
             host=self._local.host.to_doc() if local else None,
         )

@@ -62,7 +62,7 @@ def new_record(wanted: Wanted, parts: KernelParts) -> KernelRecord:
         execution_state="starting",
         last_activity=now,
         kernelspec=spec_to_mapping(wanted.spec, wanted.name),
-        provisioner_name=provisioner_name(wanted.spec),
+        provisioner_name=provisioner_name(wanted.spec.metadata),
         request=RequestDoc(
             path=request.path,
             env=parts.managers.seal(kernel_id, {**wanted.env, KERNEL_ID_ENV: kernel_id}),

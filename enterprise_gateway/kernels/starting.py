@@ -42,8 +42,8 @@ class StartActs:
 
         async def body() -> Started:
             async with self._parts.admission.admitted(record.username, deadline, work.stop):
-                launching = await self._begin(record, deadline)
-                return await self._startup.bring_up(launching, deadline=deadline, stop=work.stop)
+                begun = record if self._parts.managers.gated(record) else await self._begin(record, deadline)
+                return await self._startup.bring_up(begun, deadline=deadline, stop=work.stop)
 
         return await self._to_its_end(record, body, deadline.seconds)
 

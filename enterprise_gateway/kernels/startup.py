@@ -65,7 +65,7 @@ class Startup:
         """Launch the generation that `record` names and wait until its kernel answers on shell.
 
         Args:
-            record: In phase launching or restarting, with an act of this replica.
+            record: With an act of this replica, in phase launching or restarting; also queued, where it is gated.
             deadline: When it must have answered.
             stop: Set when the kernel is not wanted any more.
 
