@@ -26,6 +26,7 @@ def read_description() -> str:
 # The lower bounds are what the code relies on; constraints.txt holds the versions that the tests ran with.
 RUNTIME = [
     "cryptography>=42",
+    "inotify_simple>=2",
     "ipykernel>=6.29",  # so that there is a python3 kernel to start
     "jupyter_client>=8.6",
     "jupyter_core>=5.7",

@@ -21,7 +21,7 @@ from persistence.kernel_session_manager import KernelSessionManager
 MOST_WAITING = 10_000
 TOLD_AT_ONCE = 500
 RETRY_SECONDS = 1.0
-GATHER_SECONDS = 0.2  # what happens in that time is told in one write
+GATHER_SECONDS = 1.0  # what happens in that time is told in one write
 
 _KINDS = {
     "mark running": EventKind.STARTED,

@@ -32,6 +32,7 @@ from enterprise_gateway.memory import keep_for_messages, spare_what_stays
 from enterprise_gateway.privacy import hide_memory
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
+from enterprise_gateway.relay import appearing
 from enterprise_gateway.relay.sockets import raise_file_limit, start_threads
 from enterprise_gateway.threads import started_pool
 from persistence import faults
@@ -179,6 +180,7 @@ class EnterpriseGatewayApp(GatewayTraits, JupyterApp):
         keep_for_messages()
         asyncio.get_running_loop().set_default_executor(started_pool())
         start_threads()
+        appearing.prepare()
         bound = server.bind(self, self.log)
         await store.open()
         try:

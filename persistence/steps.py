@@ -326,9 +326,18 @@ def adopt(kernel: KernelRecord | KernelNotice, *, replica: str, now: datetime) -
 
 
 def open_connection(
-    kernel_id: str, *, replica: str, count: int, n: int, now: datetime, client: ClientClaim | None = None
+    kernel_id: str,
+    *,
+    replica: str,
+    count: int,
+    n: int,
+    now: datetime,
+    client: ClientClaim | None = None,
+    first_of: int | None = None,
 ) -> Step:
     """Acknowledge an opened WebSocket before it is accepted: it stops any cull that was read before.
+
+    With `first_of` the record was not read: it must say that this generation runs, and that no session was here yet.
 
     With `client` the same write makes it the newest connection of its session. Stale where that session has a newer
     one, and where a newer count of this replica (a higher `n`) is there already: a late "1" must not undo a "0".
@@ -342,6 +351,8 @@ def open_connection(
         values[mine] = {"replica": client.replica, "n": client.n}
         where |= {mine: {"$exists": False}} if client.former is None else {f"{mine}.n": client.former.n}
         unset = tuple(f"clients.{key}" for key in client.forgotten)
+    if first_of is not None:
+        where |= {**_phase(Phase.RUNNING.value), "generation": first_of, "clients": {"$in": [None, {}]}}
     return _step(
         "open connection",
         kernel_id,

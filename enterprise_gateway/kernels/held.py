@@ -39,6 +39,7 @@ class HeldKernel:
         hands_over: Does the kernel give replies to the newest of two sockets of one identity?
         claiming: Held while a connection of a client's session is recorded.
         recorded_state: Busy or idle as the record said when it was last read; None where it did not know.
+        unvisited: Has it been brought up here, and was no client's session with it, as far as is known?
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class HeldKernel:
         self.hands_over = False
         self.owned = False
         self.recorded_state: str | None = None
+        self.unvisited = False
         self.watch: asyncio.Task[None] | None = None
         self.probe: asyncio.Task[None] | None = None
         self.hydrating = asyncio.Lock()

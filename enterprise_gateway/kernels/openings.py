@@ -7,7 +7,7 @@ WebSocket is accepted all the same, and its session's place is recorded when its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from logging import Logger, LoggerAdapter
 from typing import Any
 
@@ -79,16 +79,34 @@ class Openings:
         Raises:
             GatewayError: 409, the kernel is being ended: somebody has claimed that since the record was read.
         """
-        held.opening()
-        begun = _Begun()
-        work = asyncio.create_task(self._begin(held, record, session_id, begun), name="record a connection")
-        self._work.add(work)
-        work.add_done_callback(self._work.discard)
-        await asyncio.wait({work}, timeout=OPEN_WAIT_SECONDS)
+        begun = await self._opened(held, lambda begun: self._begin(held, record, session_id, begun))
         if begun.refused:
             held.settle()
             raise being_shut_down()
         return OpenedChannels(held, begun.session or self._begun_late(held, session_id, begun))
+
+    async def open_first(self, held: HeldKernel, session_id: str | None) -> OpenedChannels | None:
+        """Acknowledge the first WebSocket to a kernel that was brought up here: its record need not be read.
+
+        Returns:
+            None if that can't be done: by the record it is not the first, or the kernel is not the same any more.
+        """
+        held.unvisited = False
+        begun = await self._opened(held, lambda begun: self._begin_first(held, session_id, begun))
+        if begun.refused:
+            held.settle()
+            return None
+        return OpenedChannels(held, begun.session or self._begun_late(held, session_id, begun))
+
+    async def _opened(self, held: HeldKernel, begin: Callable[[_Begun], Coroutine[Any, Any, None]]) -> _Begun:
+        """Begin, and wait for it; it goes on by itself where that would take too long."""
+        held.opening()
+        begun = _Begun()
+        work = asyncio.create_task(begin(begun), name="record a connection")
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+        await asyncio.wait({work}, timeout=OPEN_WAIT_SECONDS)
+        return begun
 
     async def claim(self, held: HeldKernel, key: str, *, after: Former | None = None) -> Place:
         """Make a connection that is open already its session's newest; None where that can't be recorded now.
@@ -120,10 +138,30 @@ class Openings:
             place, written = await self._recorded(held, record, key, may_follow=self._needs_no_leave)
             if written is not None and written.phase == Phase.STOPPING.value:
                 begun.refused = True  # one that has opened by now gets nothing through before it is told the end
-            elif begun.late is None:
-                begun.session = held.relay.open(session_id, place)
-            elif not begun.late.done():
-                begun.late.set_result(place)
+            else:
+                self._go_on(held, session_id, place, begun)
+
+    async def _begin_first(self, held: HeldKernel, session_id: str | None, begun: _Begun) -> None:
+        async with held.claiming:
+            key = None if session_id is None else session_key(session_id)
+            wanted = None if key is None else next_claim({}, key, self._membership.replica_id)
+            fresh = clock.Deadline(FRESH_SECONDS)
+            try:
+                await self._store.kernels.apply(self._step(held, wanted, first_of=held.generation))
+            except PersistenceError as error:
+                self._log.debug("The first connection to kernel %s is not recorded: %s", held.kernel_id, error)
+                begun.refused = begun.late is None
+                place = None
+            else:
+                place = None if wanted is None else Claim(n=wanted.n, former=None, fresh=fresh)
+            if not begun.refused:
+                self._go_on(held, session_id, place, begun)
+
+    def _go_on(self, held: HeldKernel, session_id: str | None, place: Place, begun: _Begun) -> None:
+        if begun.late is None:
+            begun.session = held.relay.open(session_id, place)
+        elif not begun.late.done():
+            begun.late.set_result(place)
 
     def _needs_no_leave(self, newest: Former) -> bool:
         return newest.here or self._membership.gone(newest.replica)
@@ -168,7 +206,7 @@ class Openings:
             self._log.debug("A connection to kernel %s can't be recorded now: %s", held.kernel_id, error)
         return None, None
 
-    def _step(self, held: HeldKernel, wanted: ClientClaim | None) -> Step:
+    def _step(self, held: HeldKernel, wanted: ClientClaim | None, *, first_of: int | None = None) -> Step:
         n = held.opening()
         held.activity.used()
         return steps.open_connection(
@@ -178,6 +216,7 @@ class Openings:
             n=n,
             now=self._store.clock.latest_now(),
             client=wanted,
+            first_of=first_of,
         )
 
     def _former(self, hold: ClientHold | None) -> Former | None:
@@ -190,7 +229,7 @@ class _Begun:
     Attributes:
         session: The session, once its place is known.
         late: Takes the place where nobody could wait for it any more.
-        refused: Is the kernel being ended?
+        refused: Is the kernel being ended, or the record not what was expected?
     """
 
     def __init__(self) -> None:

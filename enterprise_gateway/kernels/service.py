@@ -93,7 +93,8 @@ class KernelService:
         Raises:
             GatewayError: 404 gone; 503 out of reach, or it can't be ended.
         """
-        await self._stops.shutdown(await self.live_record(kernel_id))
+        if not await self._stops.shutdown_owned(kernel_id):
+            await self._stops.shutdown(await self.live_record(kernel_id))
 
     async def open_channels(self, kernel_id: str, session_id: str | None) -> OpenedChannels:
         """Hold the kernel for a client's WebSocket.
@@ -106,9 +107,18 @@ class KernelService:
         """
         self._check_open()
         self._parts.managers.headroom.check_for_client()
+        first = await self._open_first(kernel_id, session_id)
+        if first is not None:
+            return first
         held, record = await self._held(kernel_id)
         await held.bind()
         return await self._openings.open(held, record, session_id)
+
+    async def _open_first(self, kernel_id: str, session_id: str | None) -> OpenedChannels | None:
+        held = self._parts.held.get(kernel_id)
+        if held is None or not (held.unvisited and held.owned and held.bound and self._parts.store.available):
+            return None
+        return await self._openings.open_first(held, session_id)
 
     async def live_record(self, kernel_id: str) -> KernelRecord:
         """Return the record of a living kernel.

@@ -183,6 +183,7 @@ class StartActs:
         held.activity.new_generation("idle")
         held.activity.used()
         held.recorded_state = "idle"
+        held.unvisited = not started.record.clients
         try:
             await held.serve(started.record.generation, started.manager, started.connection, started.record.kernel_info)
             await self._ownership.own(held, started.record)

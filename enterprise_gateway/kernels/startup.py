@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from logging import Logger, LoggerAdapter
 from typing import Any
@@ -19,8 +20,8 @@ from enterprise_gateway.kernels.acts import ActLost, Acts, holds
 from enterprise_gateway.kernels.admission import Withdrawn
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.managers import LAUNCH_ERRORS, LaunchFailed, Managers, cannot_launch
-from enterprise_gateway.relay import probe
 from enterprise_gateway.relay.first_cell import IPYKERNEL, FirstCell
+from enterprise_gateway.relay.probe import Questions
 from persistence import clock, faults, steps
 from persistence.documents import KernelRecord
 from persistence.errors import PersistenceError, SealingKeyMissing, StoreUnavailable
@@ -142,9 +143,10 @@ class Startup:
 
     async def _greet(self, connection: Mapping[str, Any], deadline: clock.Deadline) -> dict[str, Any]:
         """Ask `kernel_info`, and have an ipykernel made ready for those who will listen."""
-        answer = await probe.kernel_info(connection, channel="shell", timeout_seconds=deadline.remaining_seconds)
-        if answer.get("implementation") == IPYKERNEL:
-            await self._first_cell.run(connection, timeout_seconds=deadline.remaining_seconds)
+        with closing(Questions(connection, "shell")) as questions:
+            answer = await questions.ask("kernel_info_request", {}, timeout_seconds=deadline.remaining_seconds)
+            if answer.get("implementation") == IPYKERNEL:
+                await self._first_cell.run(questions, connection, timeout_seconds=deadline.remaining_seconds)
         return answer
 
     async def _bound_log(self, manager: GatewayKernelManager) -> None:

@@ -51,6 +51,25 @@ class Stops:
             return
         raise unavailable("Others are at work on the kernel all the time; try again.")
 
+    async def shutdown_owned(self, kernel_id: str) -> bool:
+        """End a kernel that this replica watches and can reach: its record need not be read first.
+
+        Returns:
+            False if there is no such kernel here, or somebody else is at work on it: then `shutdown` knows what to do.
+
+        Raises:
+            GatewayError: 503, it can't be ended.
+            StoreUnavailable: The database is away. It is ended all the same where that had begun.
+        """
+        held = self._parts.held.get(kernel_id)
+        if held is None or not held.owned or held.manager is None or not held.manager.is_local:
+            return False
+        try:
+            await self._stop_running(kernel_id, held.generation)
+        except ActLost:
+            return False
+        return True
+
     async def _once(self, record: KernelRecord) -> None:
         if not await can_end(self._parts, record):
             await self._ask_another(record)
@@ -59,19 +78,22 @@ class Stops:
             await self._want_stopped(record)
             await self._takeover.finish(record)
         elif record.phase == Phase.RUNNING.value:
-            doubt = asyncio.Event()
-            stop = self._claim_and_run(record, doubt)
-            await outcome(self._parts.background.act(f"shutdown of kernel {record.kernel_id}", stop), doubt)
+            await self._stop_running(record.kernel_id, record.generation)
         else:
             await self._ask_the_actor(record)
 
-    async def _claim_and_run(self, record: KernelRecord, doubt: asyncio.Event) -> None:
+    async def _stop_running(self, kernel_id: str, generation: int) -> None:
+        doubt = asyncio.Event()
+        stop = self._claim_and_run(kernel_id, generation, doubt)
+        await outcome(self._parts.background.act(f"shutdown of kernel {kernel_id}", stop), doubt)
+
+    async def _claim_and_run(self, kernel_id: str, generation: int, doubt: asyncio.Event) -> None:
         act = self._parts.acts.new_act()
         give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
-        step = steps.claim_stop(record.kernel_id, record.generation, act=act)
+        step = steps.claim_stop(kernel_id, generation, act=act)
         claimed = await self._parts.acts.claim(step, act, give_up=give_up, doubt=doubt)
-        task = self._parts.background.act(f"stop of kernel {record.kernel_id}", self._acts.stop(claimed))
-        self._parts.work.add(Work(kernel_id=record.kernel_id, generation=record.generation), task)
+        task = self._parts.background.act(f"stop of kernel {kernel_id}", self._acts.stop(claimed))
+        self._parts.work.add(Work(kernel_id=kernel_id, generation=generation), task)
         await outcome(task)
 
     async def _ask_the_actor(self, record: KernelRecord) -> None:

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import zmq
-
-from enterprise_gateway.relay import probe
+from enterprise_gateway.relay.probe import Questions
 from enterprise_gateway.relay.send_mark import raising
 
 IPYKERNEL = "ipython"
@@ -38,10 +36,11 @@ class FirstCell:
         # Expressions alone, so that no name is bound.
         return "\n".join(expression for expression in expressions if expression)
 
-    async def run(self, connection: Mapping[str, Any], *, timeout_seconds: float) -> None:
+    async def run(self, questions: Questions, connection: Mapping[str, Any], *, timeout_seconds: float) -> None:
         """Have the kernel run it. That it was done is not promised.
 
         Args:
+            questions: To its shell.
             connection: The connection file's content. Nobody may have subscribed yet.
             timeout_seconds: How long it may take, if that is less than ten.
         """
@@ -57,6 +56,6 @@ class FirstCell:
         }
         try:
             seconds = min(PATIENCE_SECONDS, timeout_seconds)
-            await probe.ask(connection, "shell", "execute_request", content, timeout_seconds=seconds)
-        except (TimeoutError, zmq.ZMQError):  # busy, or no descriptor is left
+            await questions.ask("execute_request", content, timeout_seconds=seconds)
+        except TimeoutError:
             return

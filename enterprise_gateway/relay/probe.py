@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from enterprise_gateway.relay import messages
+from enterprise_gateway.relay.caller import caller
 from enterprise_gateway.relay.codec import PARTS, read_object
 from enterprise_gateway.relay.pieces import Piece
-from enterprise_gateway.relay.sockets import KernelLink, SocketReader, relay_context
-
-READ_BUDGET = 16
+from enterprise_gateway.relay.sockets import KernelLink, relay_context
 
 
 async def kernel_info(
@@ -59,33 +59,54 @@ async def ask(
         TimeoutError: No answer in time.
         ValueError: The connection asks for a signature scheme that is not known here.
     """
-    link = KernelLink.to(relay_context(), connection)
-    msg_id, parts = messages.own_request(msg_type, content)
-    reply = _Reply(link, msg_id)
-    reader = SocketReader(link.dealer(channel, searching=True), reply.read, budget=READ_BUDGET)
-    try:
-        # The socket is fresh: it queues this, also before it is connected.
-        reader.send([messages.DELIMITER, link.signer.sign(parts), *parts])
-        async with asyncio.timeout(timeout_seconds):
-            return await reply.content
-    finally:
-        reader.close()
+    with closing(Questions(connection, channel)) as questions:
+        return await questions.ask(msg_type, content, timeout_seconds=timeout_seconds)
 
 
-class _Reply:
-    """Waits for the reply to one request."""
+class Questions:
+    """Requests over one fresh socket.
 
-    def __init__(self, link: KernelLink, msg_id: str) -> None:
-        self._link = link
-        self._msg_id = msg_id
-        self.content: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    Args:
+        connection: The connection file's content.
+        channel: `shell` or `control`.
 
-    def read(self, batch: Sequence[Sequence[Piece]]) -> None:
-        """Take the reply, if it is among these and signed by the kernel's key: a port may be another's by now."""
+    Raises:
+        ValueError: The connection asks for a signature scheme that is not known here.
+        zmq.ZMQError: No socket or file descriptor is left.
+    """
+
+    def __init__(self, connection: Mapping[str, Any], channel: str) -> None:
+        link = KernelLink.to(relay_context(), connection)
+        self._signer = link.signer
+        self._open: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._caller = caller(link, channel, self._read)
+
+    async def ask(self, msg_type: str, content: Mapping[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
+        """Send one request and wait for its reply; returns the reply's content.
+
+        Raises:
+            TimeoutError: No answer in time.
+        """
+        msg_id, parts = messages.own_request(msg_type, content)
+        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._open[msg_id] = reply
+        try:
+            self._caller.send(parts)
+            async with asyncio.timeout(timeout_seconds):
+                return await reply
+        finally:
+            del self._open[msg_id]
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._caller.close()
+
+    def _read(self, batch: Sequence[Sequence[Piece]]) -> None:
+        """Take the replies among these that are signed by the kernel's key: a port may be another's by now."""
         for wire in batch:
             parts = messages.strip_envelope(wire)
-            if parts is None or self.content.done():
+            reply = None if parts is None else self._open.get(messages.parent_id(parts))
+            if parts is None or reply is None or reply.done():
                 continue
-            signature = wire[wire.index(messages.DELIMITER) + 1]
-            if messages.parent_id(parts) == self._msg_id and self._link.signer.fits(signature, parts[:PARTS]):
-                self.content.set_result(read_object(parts[3]))
+            if self._signer.fits(wire[wire.index(messages.DELIMITER) + 1], parts[:PARTS]):
+                reply.set_result(read_object(parts[3]))

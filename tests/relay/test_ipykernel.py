@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from enterprise_gateway.relay.codec import V1
 from enterprise_gateway.relay.first_cell import FirstCell
 from enterprise_gateway.relay.interfaces import Frame
 from enterprise_gateway.relay.options import RelayOptions
+from enterprise_gateway.relay.probe import Questions
 from tests.cluster.waiting import eventually
 from tests.fakes.client import read_frame, request_parts
 from tests.relay.test_websocket import connect, gateway
@@ -62,6 +64,11 @@ async def ipykernel() -> AsyncIterator[dict[str, Any]]:
             await kernel.wait()
 
 
+async def run(cell: FirstCell, connection: dict[str, Any]) -> None:
+    with closing(Questions(connection, "shell")) as questions:
+        await cell.run(questions, connection, timeout_seconds=60)
+
+
 async def execute(client: WebSocketClientConnection, code: str) -> list[dict[str, Any]]:
     """Run a cell and return all messages up to its `idle`."""
     parts = request_parts("execute_request", {"code": code, "silent": False, "store_history": False})
@@ -83,7 +90,7 @@ async def execute(client: WebSocketClientConnection, code: str) -> list[dict[str
 
 @pytest.mark.parametrize(("code", "count"), [(FLOOD, MESSAGES), (BURST, AT_ONCE)], ids=["flood", "burst"])
 async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[str, Any], code: str, count: int) -> None:
-    await FIRST_CELL.run(ipykernel, timeout_seconds=60)
+    await run(FIRST_CELL, ipykernel)
     async with gateway(RelayOptions()) as (server, relay):
         await relay.bind(ipykernel, 1)
         async with connect(server) as client, asyncio.timeout(200):
@@ -95,7 +102,7 @@ async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[st
 
 
 async def test_each_who_comes_later_is_sent_a_burst_whole(ipykernel: dict[str, Any]) -> None:
-    await FIRST_CELL.run(ipykernel, timeout_seconds=60)
+    await run(FIRST_CELL, ipykernel)
     for generation in (1, 2):
         async with gateway(RelayOptions()) as (server, relay):
             await relay.bind(ipykernel, generation)
@@ -106,7 +113,7 @@ async def test_each_who_comes_later_is_sent_a_burst_whole(ipykernel: dict[str, A
 
 async def test_the_first_cell_leaves_no_trace(ipykernel: dict[str, Any]) -> None:
     files = sorted(Path(ipykernel["ip"]).parent.iterdir())
-    await FIRST_CELL.run(ipykernel, timeout_seconds=60)
+    await run(FIRST_CELL, ipykernel)
     assert sorted(Path(ipykernel["ip"]).parent.iterdir()) == files
     async with gateway(RelayOptions()) as (server, relay):
         await relay.bind(ipykernel, 1)
@@ -146,7 +153,7 @@ async def test_what_a_user_has_made_is_finalized_when_a_frozen_kernel_ends(
     ipykernel: dict[str, Any], tmp_path: Path
 ) -> None:
     told, file = tmp_path / "told", tmp_path / "file"
-    await FIRST_CELL.run(ipykernel, timeout_seconds=60)
+    await run(FIRST_CELL, ipykernel)
     async with gateway(RelayOptions()) as (server, relay):
         await relay.bind(ipykernel, 1)
         async with connect(server) as client, asyncio.timeout(200):
@@ -164,10 +171,10 @@ async def test_what_a_user_has_made_is_finalized_when_a_frozen_kernel_ends(
 async def test_a_first_cell_with_nothing_to_do_is_not_run() -> None:
     nobody = {"transport": "ipc", "ip": "/nowhere", "shell_port": 9, "iopub_port": 9, "key": "k"}
     async with asyncio.timeout(5):
-        await FirstCell().run(nobody, timeout_seconds=60)
+        await run(FirstCell(), nobody)
 
 
 async def test_over_tcp_a_kernel_is_not_asked_for_another_mark() -> None:
     nobody = {"transport": "tcp", "ip": "127.0.0.1", "shell_port": 9, "iopub_port": 9, "key": "k"}
     async with asyncio.timeout(5):
-        await FirstCell(send_mark=100_000).run(nobody, timeout_seconds=60)
+        await run(FirstCell(send_mark=100_000), nobody)

@@ -37,7 +37,10 @@ LOG = logging.getLogger("test")
 
 
 class FakeManagers:
-    """Ends whatever there was."""
+    """Ends whatever there was; what it launches waits at a gate."""
+
+    def gated(self, record: KernelRecord) -> bool:
+        return True
 
     async def end_former(self, record: KernelRecord, *, graceful: bool, foreign: object = None) -> None:
         return

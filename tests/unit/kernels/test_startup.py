@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from enterprise_gateway.kernels import startup as startup_module
 from enterprise_gateway.kernels.acts import ActLost, Acts
 from enterprise_gateway.kernels.kernel_manager import GatewayKernelManager
 from enterprise_gateway.kernels.managers import Managers
 from enterprise_gateway.kernels.startup import Startup, too_late
-from enterprise_gateway.relay import probe
 from persistence import clock, steps
 from persistence.documents import KernelRecord, Step
 from persistence.errors import PersistenceError, StoreUnavailable
@@ -79,6 +79,19 @@ class FakeManagers:
         self.manager.done.append("ended")
 
 
+class AnsweredQuestions:
+    """To a kernel that says nothing of itself."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    async def ask(self, *_: object, **__: object) -> dict[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
 UNKNOWN, OTHERS = StoreUnavailable("no answer"), ActLost("step", None)
 
 
@@ -96,10 +109,7 @@ UNKNOWN, OTHERS = StoreUnavailable("no answer"), ActLost("step", None)
 async def test_what_was_launched_is_ended_unless_its_record_may_say_that_it_runs(
     step: str, error: Exception, done: list[str], database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def kernel_info(*_: object, **__: object) -> dict[str, Any]:
-        return {}
-
-    monkeypatch.setattr(probe, "kernel_info", kernel_info)
+    monkeypatch.setattr(startup_module, "Questions", AnsweredQuestions)
     monkeypatch.setattr("enterprise_gateway.kernels.ending.gone", lambda *_: asyncio.Event().wait())
     managers = FakeManagers()
     async with mock_store(database_name) as store:
