@@ -76,6 +76,7 @@ class GatewayKernelManager(AsyncKernelManager):
         self.generation = generation
         self._spec = spec
         self._made_directory = False
+        self._connection: dict[str, Any] | None = None
         self._command: list[str] = []
         self._launch_kwargs: dict[str, Any] = {}
         # Last: a name that the trait's own observer maps to another would drop the spec.
@@ -212,10 +213,10 @@ class GatewayKernelManager(AsyncKernelManager):
         return info
 
     def connection(self) -> dict[str, Any]:
-        """Give the connection info. JSON-able; holds keys: seal it."""
-        info: dict[str, Any] = dict(self.get_connection_info())
-        info["key"] = self.session.key.decode()
-        return info
+        """Give the connection info, of what was launched or restored. JSON-able; holds keys: seal it."""
+        if self._connection is None:
+            self._connection = {**self.get_connection_info(), "key": self.session.key.decode()}
+        return dict(self._connection)
 
     @property
     def is_local(self) -> bool:
