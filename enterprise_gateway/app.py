@@ -28,7 +28,7 @@ from enterprise_gateway.config.validation import check_settings
 from enterprise_gateway.last_resort import LastResort
 from enterprise_gateway.log_filters import without_details
 from enterprise_gateway.log_format import LogFormatter
-from enterprise_gateway.memory import spare_what_stays, keep_for_messages
+from enterprise_gateway.memory import keep_for_messages, spare_what_stays
 from enterprise_gateway.privacy import hide_memory
 from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories

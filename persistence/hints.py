@@ -36,9 +36,9 @@ async def hints(
         log: Told why there are no hints.
         known: Changes that set these values, by dotted field, are of no interest: who watches made them himself.
     """
-    # Only that something happened is of interest: no document needs to travel.
-    pipeline = (changes_of(fields, known), {"$project": {"_id": 1}})
     while database.is_replica_set:
+        # Only that something happened is of interest: no document needs to travel.
+        pipeline = (changes_of(fields, known), {"$project": {"_id": 1}})
         try:
             # The first one comes when the stream stands: what happened before would else be missed.
             rested = clock.monotonic()
@@ -50,8 +50,13 @@ async def hints(
         except StoreUnavailable as error:
             log.debug("The watch of %s was cut off: %s", collection, error)
         except PersistenceError as error:
-            log.warning("There are no hints of changes: %s", error)
-            break
+            if not known:
+                log.warning("There are no hints of changes: %s", error)
+                break
+            # Servers rewrite this stage, each version in its own way: rather too many hints than none.
+            log.info("The database tells of a replica's own changes, too: %s", error)
+            known = ()
+            continue
         await clock.sleep(_PAUSE_SECONDS)
     await asyncio.Event().wait()
 
@@ -63,5 +68,6 @@ def changes_of(fields: Sequence[str], known: Sequence[Mapping[str, Any]] = ()) -
     """
     changes: list[dict[str, Any]] = [{f"{_SET}.{field}": {"$exists": True}} for field in fields]
     changes += [{"updateDescription.removedFields": {"$in": list(fields)}}, {"operationType": "delete"}]
-    own = [{f"{_SET}.{field}": value for field, value in values.items()} for values in known]
-    return {"$match": {"$or": changes, **({"$nor": own} if own else {})}}
+    # Without `$nor`: of several fields MongoDB 6.0 makes something of it that it then refuses itself.
+    unknown = [{"$or": [{f"{_SET}.{field}": {"$ne": value}} for field, value in values.items()]} for values in known]
+    return {"$match": {"$and": [{"$or": changes}, *unknown]}}

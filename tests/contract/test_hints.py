@@ -7,12 +7,13 @@ import logging
 import pytest
 
 from persistence import steps
+from persistence.documents import Act
 from persistence.driver import Database
 from persistence.hints import changes_of, hints
-from persistence.kernels import COLLECTION, NOTICED, KernelStore
+from persistence.kernels import COLLECTION, NOTICED, KernelStore, own_changes
 from tests.contract.conftest import Backend
 from tests.contract.test_flush import entry
-from tests.records import NOW, running_kernel
+from tests.records import NOW, queued_kernel, running_kernel
 
 
 @pytest.fixture
@@ -38,6 +39,31 @@ async def test_what_others_must_act_on_is_told_and_a_flush_is_not(database: Data
     await changes.aclose()
 
 
+async def test_a_replica_is_not_told_of_what_it_has_done_itself(database: Database, watched: KernelStore) -> None:
+    acts = [Act(id=f"a{number}", replica="r1", since=NOW) for number in range(3)]
+    launching = [queued_kernel(f"k{number}", phase="launching", act=act) for number, act in enumerate(acts)]
+    for record in launching:
+        await watched.insert(record)
+    changes = database.collection(COLLECTION).watch((changes_of(NOTICED, own_changes("r1")),))
+    await anext(changes)
+    for record, replica in zip(launching, ("r1", "r2", "r1"), strict=True):  # the second one is taken over, say
+        await watched.apply(steps.mark_running(record, now=NOW, kernel_info={}, replica=replica))
+    await watched.apply(steps.claim_stop("k0", 1, act=Act(id="b0", replica="r1", since=NOW)))
+    await watched.apply(steps.claim_stop("k2", 1, act=Act(id="b2", replica="r2", since=NOW)))
+    told = [change for _ in range(2) if (change := await anext(changes)) is not None]
+    assert [change["documentKey"]["_id"] for change in told] == ["k1", "k2"]
+    await changes.aclose()
+
+
+async def test_a_replica_is_told_of_a_kernel_that_is_given_to_it(database: Database, watched: KernelStore) -> None:
+    await watched.insert(running_kernel("k1", owner="r2"))
+    changes = database.collection(COLLECTION).watch((changes_of(NOTICED, own_changes("r1")),))
+    await anext(changes)
+    await watched.apply(steps.adopt(running_kernel("k1", owner="r2"), replica="r1", now=NOW))
+    assert await anext(changes) is not None
+    await changes.aclose()
+
+
 async def test_a_hint_comes_when_the_watch_stands_and_with_each_change(
     database: Database, watched: KernelStore
 ) -> None:
@@ -48,3 +74,15 @@ async def test_a_hint_comes_when_the_watch_stands_and_with_each_change(
     await anext(told)
     await database.collection(COLLECTION).delete_many({"_id": "k1"})
     await anext(told)
+
+
+async def test_a_server_that_can_not_leave_out_ones_own_changes_tells_all(
+    database: Database, watched: KernelStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = ({"phase": {"$no_such_operator": 1}},)
+    told = hints(database, COLLECTION, fields=NOTICED, log=logging.getLogger("hints"), known=refused)
+    await anext(told)
+    await watched.insert(running_kernel("k1"))
+    await watched.apply(steps.want_stopped("k1"))
+    await anext(told)
+    assert "There are no hints" not in caplog.text

@@ -72,6 +72,62 @@ async def test_a_launch_goes_from_queued_to_running(kernels: KernelStore) -> Non
     assert record.kernel_info == {"status": "ok"}
 
 
+async def test_what_waits_at_a_gate_is_launching_once_it_is_recorded(kernels: KernelStore) -> None:
+    record = await kernels.apply(storing(await queued(kernels)))
+    assert (record.phase, record.process) == ("launching", PROCESS)
+    assert (await kernels.apply(readying(record))).phase == "running"
+
+
+async def test_what_waits_at_a_gate_is_not_recorded_when_it_is_not_wanted_any_more(kernels: KernelStore) -> None:
+    record = await queued(kernels)
+    await kernels.apply(steps.want_stopped("k1"))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(storing(record))
+
+
+async def test_what_waits_at_a_gate_is_not_recorded_when_another_has_taken_its_launch_over(
+    kernels: KernelStore,
+) -> None:
+    record = await queued(kernels)
+    await kernels.apply(steps.take_over_start(record, act=act("second", "r2"), now=LATER))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(storing(record))
+
+
+def first_opening(key: str | None = "s1", *, generation: int = 1) -> Step:
+    claim = None if key is None else next_claim({}, key, "r1")
+    return steps.open_connection("k1", replica="r1", count=1, n=1, now=LATER, client=claim, first_of=generation)
+
+
+async def test_a_first_opening_is_recorded_without_a_read(kernels: KernelStore) -> None:
+    await running(kernels)
+    record = await kernels.apply(first_opening())
+    assert record.clients["s1"] == ClientHold(replica="r1", n=1)
+    assert record.connections["r1"].count == 1
+
+
+async def test_an_opening_is_not_the_first_where_another_session_was_before(kernels: KernelStore) -> None:
+    await running(kernels)
+    other = next_claim({}, "s2", "r2")
+    await kernels.apply(steps.open_connection("k1", replica="r2", count=1, n=1, now=LATER, client=other))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(first_opening())
+
+
+async def test_sessions_that_were_all_forgotten_are_none(kernels: KernelStore) -> None:
+    await put(kernels, running_kernel(clients={}))
+    await kernels.apply(first_opening())
+
+
+async def test_a_first_opening_is_of_the_generation_that_runs(kernels: KernelStore) -> None:
+    await running(kernels)
+    with pytest.raises(StaleWrite):
+        await kernels.apply(first_opening(generation=2))
+    await kernels.apply(steps.claim_stop("k1", 1, act=act("stop")))
+    with pytest.raises(StaleWrite):
+        await kernels.apply(first_opening())
+
+
 async def test_a_restart_raises_the_generation_and_names_what_is_to_be_ended(kernels: KernelStore) -> None:
     before = await running(kernels)
     record = await kernels.apply(steps.claim_restart(before, act=act("again", "r2"), now=LATER))

@@ -125,6 +125,56 @@ async def test_an_opening_that_comes_after_the_claim_on_its_kernels_end_is_refus
     assert first.held.activity.connections == 0
 
 
+async def test_a_first_opening_is_recorded_without_its_record(
+    pair: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = pair
+    first.held.generation = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(first.store.kernels, "get", None)
+        patch.setattr(first.store.kernels, "get_surely", None)
+        opened = await first.openings.open_first(first.held, "one")
+    assert opened is not None
+    connection = opened.attach(FakeSink(), V1)
+    await soon(lambda: connection.session.n == 1)
+    assert dict((await first.record()).clients) == {KEY: ClientHold(replica=first.id, n=1)}
+
+
+async def test_a_first_opening_without_a_session_is_counted_and_nothing_else(pair: tuple[Replica, Replica]) -> None:
+    first, _ = pair
+    first.held.generation = 1
+    opened = await first.openings.open_first(first.held, None)
+    assert opened is not None
+    opened.attach(FakeSink(), V1)
+    record = await first.record()
+    assert (record.connections[first.id].count, dict(record.clients)) == (1, {})
+
+
+async def test_an_opening_that_is_not_the_first_is_left_to_who_reads_the_record(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, second = pair
+    await second.connect("another")
+    first.held.generation = 1
+    first.held.unvisited = True
+    assert await first.openings.open_first(first.held, "one") is None
+    assert (first.held.activity.connections, first.held.unvisited) == (0, False)
+    assert KEY not in (await first.record()).clients
+
+
+async def test_a_first_opening_that_is_recorded_late_is_in_its_place_then(pair: tuple[Replica, Replica]) -> None:
+    first, _ = pair
+    first.held.generation = 1
+    gate = Gate(first.store.database)
+    opening = asyncio.create_task(first.openings.open_first(first.held, "one"))
+    opened = await opening
+    assert opened is not None
+    connection = opened.attach(FakeSink(), V1)
+    assert connection.session.pending
+    gate.open()
+    await soon(lambda: connection.session.n == 1)
+
+
 async def test_without_a_session_an_opening_is_counted_and_nothing_else(pair: tuple[Replica, Replica]) -> None:
     first, _ = pair
     await first.connect(None)
