@@ -267,8 +267,8 @@ class KernelStore:
 
 
 def own_changes(replica_id: str) -> tuple[Document, ...]:
-    """Give what a change sets that this replica made for itself: a claim of its own, or a kernel that it brought up."""
-    return {"act.replica": replica_id}, {"phase": Phase.RUNNING.value, "owner.replica": replica_id}
+    """Give what a change sets that is no news to this replica: a claim or start of its own, a launch that has begun."""
+    return {"act.replica": replica_id}, {"started_by": replica_id}, {"phase": Phase.LAUNCHING.value}
 
 
 def _string(value: str) -> Document:

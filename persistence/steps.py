@@ -121,6 +121,7 @@ def mark_running(record: KernelRecord, *, now: datetime, kernel_info: Mapping[st
     values = {
         "phase": Phase.RUNNING.value,
         "owner": {"replica": replica},
+        "started_by": replica,  # for change streams, where an owner that was there before is none that is set
         "execution_state": "idle",
         "execution_n": 0,
         "started_at": now,
@@ -369,7 +370,17 @@ def revive(ended: KernelRecord, anew: KernelRecord) -> Step:
     document = anew.to_document()
     kept = {"_id", "generation", "activity_seq"}
     values = {key: value for key, value in document.items() if key not in kept and value is not None}
-    gone = ("process", "former", "provisioner", "connection", "host", "kernel_info", "reason", "started_at")
+    gone = (
+        "process",
+        "former",
+        "provisioner",
+        "connection",
+        "host",
+        "kernel_info",
+        "reason",
+        "started_at",
+        "started_by",
+    )
     unset = tuple(
         key for key in (*gone, "ended_at", "slot", "user_slot", "clients", "connections", "flush") if key not in values
     )

@@ -13,7 +13,7 @@ from persistence.hints import changes_of, hints
 from persistence.kernels import COLLECTION, NOTICED, KernelStore, own_changes
 from tests.contract.conftest import Backend
 from tests.contract.test_flush import entry
-from tests.records import NOW, queued_kernel, running_kernel
+from tests.records import HOST, NOW, queued_kernel, running_kernel
 
 
 @pytest.fixture
@@ -40,19 +40,33 @@ async def test_what_others_must_act_on_is_told_and_a_flush_is_not(database: Data
 
 
 async def test_a_replica_is_not_told_of_what_it_has_done_itself(database: Database, watched: KernelStore) -> None:
-    acts = [Act(id=f"a{number}", replica="r1", since=NOW) for number in range(3)]
-    launching = [queued_kernel(f"k{number}", phase="launching", act=act) for number, act in enumerate(acts)]
-    for record in launching:
-        await watched.insert(record)
     changes = database.collection(COLLECTION).watch((changes_of(NOTICED, own_changes("r1")),))
     await anext(changes)
-    for record, replica in zip(launching, ("r1", "r2", "r1"), strict=True):  # the second one is taken over, say
-        await watched.apply(steps.mark_running(record, now=NOW, kernel_info={}, replica=replica))
+    for number, replica in enumerate(("r1", "r2", "r1")):
+        await start(watched, f"k{number}", replica)
     await watched.apply(steps.claim_stop("k0", 1, act=Act(id="b0", replica="r1", since=NOW)))
     await watched.apply(steps.claim_stop("k2", 1, act=Act(id="b2", replica="r2", since=NOW)))
     told = [change for _ in range(2) if (change := await anext(changes)) is not None]
     assert [change["documentKey"]["_id"] for change in told] == ["k1", "k2"]
     await changes.aclose()
+
+
+async def start(kernels: KernelStore, kernel_id: str, replica: str) -> None:
+    """Launch a kernel, step by step."""
+    act = Act(id=f"act of {kernel_id}", replica=replica, since=NOW)
+    record = queued_kernel(kernel_id, act=act, owner=replica)
+    await kernels.insert(record)
+    stored = await kernels.apply(
+        steps.store_process(
+            record,
+            process={"pid": 11, "start_ticks": 100},
+            connection=b"sealed",
+            provisioner_name="local-provisioner",
+            provisioner_info=b"sealed",
+            host=HOST,
+        )
+    )
+    await kernels.apply(steps.mark_running(stored, now=NOW, kernel_info={}, replica=replica))
 
 
 async def test_a_replica_is_told_of_a_kernel_that_is_given_to_it(database: Database, watched: KernelStore) -> None:
