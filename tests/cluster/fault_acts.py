@@ -14,6 +14,7 @@ from tests.cluster import light_kernels
 from tests.cluster.fault_seen import as_one_client
 from tests.cluster.kernel_socket import Closed
 from tests.cluster.processes import ServerProcess
+from tests.cluster.provisioners import VISITING
 from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import PATIENCE_SECONDS, eventually
@@ -24,6 +25,7 @@ OBSTINATE_END = "shutdown of an obstinate kernel"
 END_ELSEWHERE = "shutdown of a kernel that is started elsewhere"
 ANEW = "launch of an id anew"
 LAST_DEATH = "last death of a kernel"
+UNGATED = "launch by another provisioner"
 ACTS = (
     "restart",
     "restart of a dead kernel",
@@ -36,9 +38,10 @@ ACTS = (
     END_ELSEWHERE,
     ANEW,
     LAST_DEATH,
+    UNGATED,
 )
 """Those that may take longest first. A client comes back to the victim in a reconnect, and leaves it in a handover."""
-OWN = {END_ELSEWHERE: "want stopped", ANEW: "revive", LAST_DEATH: "end dead"}
+OWN = {END_ELSEWHERE: "want stopped", ANEW: "revive", LAST_DEATH: "end dead", UNGATED: "begin launch"}
 """The one step of an act that no other one has."""
 ENDS = ("shutdown", OBSTINATE_END, END_ELSEWHERE)
 """The kernel is gone when they succeed."""
@@ -88,7 +91,7 @@ class Asking:
             return await rest.request("DELETE", f"/api/kernels/{kernel_id}")
         if act == "restart":
             return await rest.request("POST", f"/api/kernels/{kernel_id}/restart", body={})
-        name = light_kernels.FAILING if act == "failing launch" else light_kernels.LIGHT
+        name = {"failing launch": light_kernels.FAILING, UNGATED: VISITING}.get(act, light_kernels.LIGHT)
         return await rest.request("POST", "/api/kernels", body={"name": name, "kernel_id": kernel_id})
 
     async def _let_die(self, owner: ServerProcess, rest: Rest, kernel_id: str, *, last: bool) -> None:

@@ -50,7 +50,6 @@ def forgets_the_former(command: Command) -> bool:
 
 LAUNCH: dict[str, Wanted] = {
     "insert": inserts,
-    "begin launch": sets("phase", "launching"),
     "store process": sets("process"),
     "mark running": sets("phase", "running"),
 }

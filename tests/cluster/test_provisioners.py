@@ -7,39 +7,18 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from tests.cluster import light_kernels
-from tests.cluster.replicas import ROOT, Cluster
+from tests.cluster.provisioners import DEFAULT, FORGETFUL, VISITING, install_provisioners
+from tests.cluster.replicas import Cluster
 from tests.cluster.rest import Rest
 from tests.cluster.waiting import eventually
-
-DEFAULT = "local-provisioner"
-VISITING = "visiting-provisioner"
-FORGETFUL = "forgetful-provisioner"
-ENTRY_POINTS = f"""\
-[jupyter_client.kernel_provisioners]
-{VISITING} = tests.fakes.visiting_provisioner:VisitingProvisioner
-{FORGETFUL} = jupyter_client.provisioning.local_provisioner:LocalProvisioner
-"""
 
 CULLING = {"EG_CULL_OWN_TIMEOUT": "true", "EG_CULL_OWN_TIMEOUT_MIN": "0.5", "EG_CULL_INTERVAL": "0.5"}
 """Culled is what wishes for it."""
 
 
-def install_provisioners(cluster: Cluster) -> dict[str, str]:
-    """Install two beside the gateway, as a package of somebody else's would be; returns what replicas are told."""
-    package = cluster.folder / "site/visiting-1.0.dist-info"
-    package.mkdir(parents=True)
-    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: visiting\nVersion: 1.0\n")
-    (package / "entry_points.txt").write_text(ENTRY_POINTS)
-    return {"PYTHONPATH": f"{ROOT}:{package.parent}"}
-
-
 @pytest.fixture(scope="module")
 def pair(mongod_uri: str) -> Iterator[Cluster]:
     with Cluster(mongod_uri, settings=CULLING) as cluster:
-        for name in (DEFAULT, VISITING, FORGETFUL):
-            metadata = {"kernel_provisioner": {"provisioner_name": name}}
-            light_kernels.install_light(cluster, name, metadata=metadata)
         cluster.start(2, settings=install_provisioners(cluster))
         yield cluster
 

@@ -12,6 +12,19 @@ from enterprise_gateway import memory
 from enterprise_gateway.memory import FEWER_KERNELS, give_back, give_back_for_ever
 from persistence import clock
 
+SPARED = """
+import gc
+import weakref
+from enterprise_gateway.memory import spare_what_stays
+spare_what_stays()
+print(gc.get_freeze_count() > 10_000)
+class Node: pass
+node = Node()
+node.itself, gone = node, weakref.ref(node)
+del node
+gc.collect()
+print(gone() is None)
+"""
 BLOCKS, BLOCK_BYTES = 20_000, 4_000
 MESSAGES = """
 import resource
@@ -45,6 +58,11 @@ def test_what_was_freed_below_what_is_in_use_goes_back() -> None:
 
 def test_the_memory_of_large_messages_is_used_again() -> None:
     assert pages_cleared(first="keep_for_messages()") < PAGES / 10
+
+
+def test_what_is_there_is_left_out_of_garbage_collection_and_what_comes_is_not() -> None:
+    told = subprocess.run([sys.executable, "-c", SPARED], check=True, capture_output=True, text=True)
+    assert told.stdout.split() == ["True", "True"]
 
 
 def test_without_being_told_glibc_gives_it_back_each_time() -> None:

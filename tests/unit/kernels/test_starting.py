@@ -37,23 +37,28 @@ LOG = logging.getLogger("test")
 
 
 class FakeManagers:
-    """Ends whatever there was; what it launches waits at a gate."""
+    """Ends whatever there was."""
+
+    def __init__(self, *, gated: bool = True) -> None:
+        self._gated = gated
 
     def gated(self, record: KernelRecord) -> bool:
-        return True
+        return self._gated
 
     async def end_former(self, record: KernelRecord, *, graceful: bool, foreign: object = None) -> None:
         return
 
 
 class FakeStartup:
-    """Brings nothing up; notes how long it was given."""
+    """Brings nothing up; notes how long it was given, and the phase that it began in."""
 
     def __init__(self) -> None:
         self.seconds_left = 0.0
+        self.phase = ""
 
     async def bring_up(self, record: KernelRecord, *, deadline: clock.Deadline, stop: asyncio.Event) -> Started:
         self.seconds_left = deadline.remaining_seconds
+        self.phase = record.phase
         raise LaunchFailed(timed_out("It was never meant to.", "Kernel did not start in time"))
 
 
@@ -87,13 +92,13 @@ class FakeOwnership:
         return
 
 
-def replica_parts(store: KernelSessionManager) -> KernelParts:
+def replica_parts(store: KernelSessionManager, managers: FakeManagers | None = None) -> KernelParts:
     membership = Membership(store, url="http://x:1", host=HOST, version="1", timings=MembershipTimings(), log=LOG)
     return KernelParts(
         store=store,
         membership=membership,
         acts=Acts(store, membership, LOG),
-        managers=cast(Managers, FakeManagers()),
+        managers=cast(Managers, managers or FakeManagers()),
         admission=Admission(1),
         settings=KernelSettings(),
         background=Background(LOG),
@@ -114,6 +119,21 @@ async def test_a_restart_that_took_all_its_time_to_end_the_former_process_leaves
         with pytest.raises(GatewayError, match="never meant to"):
             await acts.restart(record, Work(kernel_id=record.kernel_id), clock.Deadline(0.0))
     assert startup.seconds_left > 0.0
+
+
+@pytest.mark.parametrize(("gated", "phase"), [(True, Phase.QUEUED), (False, Phase.LAUNCHING)])
+async def test_only_what_waits_at_no_gate_is_recorded_as_launching_before_it_is_launched(
+    database_name: str, gated: bool, phase: Phase
+) -> None:
+    async with mock_store(database_name) as store:
+        record = queued_kernel()
+        await store.kernels.insert(record)
+        startup = FakeStartup()
+        parts = replica_parts(store, FakeManagers(gated=gated))
+        acts = StartActs(parts, cast(Startup, startup), cast(Hydrator, None), cast(Ownership, None))
+        with pytest.raises(GatewayError, match="never meant to"):
+            await acts.launch(record, Work(kernel_id=record.kernel_id), clock.Deadline(10.0))
+    assert startup.phase == phase
 
 
 async def test_a_launch_that_has_no_time_left_is_not_begun_and_blames_no_disk(database_name: str) -> None:
