@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -91,10 +93,13 @@ async def test_a_hint_comes_when_the_watch_stands_and_with_each_change(
 
 
 async def test_a_server_that_can_not_leave_out_ones_own_changes_tells_all(
-    database: Database, watched: KernelStore, caplog: pytest.LogCaptureFixture
+    database: Database, watched: KernelStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = ({"phase": {"$no_such_operator": 1}},)
-    told = hints(database, COLLECTION, fields=NOTICED, log=logging.getLogger("hints"), known=refused)
+    def refused(fields: Sequence[str], known: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        return {"$match": {"$no_such_operator": 1}} if known else changes_of(fields)
+
+    monkeypatch.setattr("persistence.hints.changes_of", refused)
+    told = hints(database, COLLECTION, fields=NOTICED, log=logging.getLogger("hints"), known=own_changes("r1"))
     await anext(told)
     await watched.insert(running_kernel("k1"))
     await watched.apply(steps.want_stopped("k1"))

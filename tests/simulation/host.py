@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
-from enterprise_gateway.kernels import ending, sweep
+from enterprise_gateway.kernels import ending, startup, sweep
 from enterprise_gateway.kernels.managers import ProcessGone
 from enterprise_gateway.provisioners.census import Census, KernelsProcess
 from enterprise_gateway.relay import probe
@@ -191,6 +191,9 @@ class Managers:
     def check_reach(self, record: KernelRecord) -> None:
         return None
 
+    def gated(self, record: KernelRecord) -> bool:
+        return True
+
     async def launched(self, record: KernelRecord) -> Manager:
         await clock.sleep(FORK_SECONDS)
         await self._replica.running.wait()
@@ -254,6 +257,19 @@ def simulated_host() -> Iterator[None]:
                 await clock.sleep(START_SECONDS)
         return {"status": "ok"}
 
+    class Questions:
+        """To the shell of a kernel that starts: what it is."""
+
+        def __init__(self, connection: Mapping[str, Any], channel: str) -> None:
+            self._connection, self._channel = connection, channel
+
+        async def ask(self, msg_type: str, content: object, *, timeout_seconds: float) -> dict[str, Any]:
+            assert msg_type == "kernel_info_request"
+            return await kernel_info(self._connection, channel=self._channel, timeout_seconds=timeout_seconds)
+
+        def close(self) -> None:
+            return None
+
     async def shutdown_request(connection: Mapping[str, Any], *, restart: bool, timeout_seconds: float) -> None:
         await clock.sleep(0.1)
         gateway().world.host.named(connection).alive = False
@@ -261,6 +277,7 @@ def simulated_host() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.object(asyncio, "to_thread", inline))
         stack.enter_context(patch.object(probe, "kernel_info", kernel_info))
+        stack.enter_context(patch.object(startup, "Questions", Questions))
         stack.enter_context(patch.object(probe, "shutdown_request", shutdown_request))
         stack.enter_context(patch.object(sweep, "take_census", lambda *_: gateway().world.host.census()))
         yield

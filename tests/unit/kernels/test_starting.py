@@ -26,7 +26,7 @@ from enterprise_gateway.kernels.work import Work
 from enterprise_gateway.lifecycle import Background
 from enterprise_gateway.relay.relay import Relay
 from persistence import clock
-from persistence.documents import KernelRecord
+from persistence.documents import ClientHold, KernelRecord
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.phases import Phase
 from persistence.testing import mock_store
@@ -144,6 +144,22 @@ async def test_a_launch_that_has_no_time_left_is_not_begun_and_blames_no_disk(da
             await startup.bring_up(queued_kernel(), deadline=clock.Deadline(0.0), stop=asyncio.Event())
     assert failure.value.answer.status == 504
     assert "could not begin within 0 s" in failure.value.answer.message
+
+
+@pytest.mark.parametrize(("clients", "unvisited"), [({}, True), ({"one": ClientHold(replica="r2", n=1)}, False)])
+async def test_a_kernel_that_was_brought_up_here_is_unvisited_where_its_record_knows_no_session(
+    database_name: str, clients: dict[str, ClientHold], unvisited: bool
+) -> None:
+    activity = Activity("k1", clock=SetClock(NOW), turned=lambda: None)
+    held = HeldKernel("k1", activity=activity, new_relay=lambda held: cast(Relay, FakeRelay()))
+    async with mock_store(database_name) as store:
+        record = queued_kernel(clients=clients)
+        await store.kernels.insert(record)
+        acts = StartActs(
+            replica_parts(store), cast(Any, UpStartup()), cast(Any, FakeHydrator(held)), cast(Any, FakeOwnership())
+        )
+        await acts.launch(record, Work(kernel_id=record.kernel_id), clock.Deadline(10.0))
+    assert held.unvisited == unvisited
 
 
 async def test_a_launch_is_a_use_which_a_jump_of_the_clock_has_written_again(database_name: str) -> None:

@@ -79,6 +79,7 @@ async def test_who_has_called_it_off_is_not_told_and_others_are(tmp_path: Path, 
 
 async def test_a_watch_that_was_called_off_is_begun_anew(tmp_path: Path, told: Told) -> None:
     appearing.watch(str(tmp_path), Told())()
+    assert not appearing._watches()._waiting
     appearing.watch(str(tmp_path), told)
     (tmp_path / "one").touch()
     await told_once(told)
