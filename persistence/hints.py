@@ -34,7 +34,8 @@ async def hints(
         collection: Its name.
         fields: A change of one of these is of interest, and that a document is gone.
         log: Told why there are no hints.
-        known: Changes that set these values, by dotted field, are of no interest: who watches made them himself.
+        known: Changes that set these values, by dotted field, are of no interest: who watches made them himself. None
+            stands for a field that is not set.
     """
     while database.is_replica_set:
         # Only that something happened is of interest: no document needs to travel.

@@ -267,8 +267,12 @@ class KernelStore:
 
 
 def own_changes(replica_id: str) -> tuple[Document, ...]:
-    """Give what a change sets that is no news to this replica: a claim or start of its own, a launch that has begun."""
-    return {"act.replica": replica_id}, {"started_by": replica_id}, {"phase": Phase.LAUNCHING.value}
+    """Give what a change sets that is no news to this replica: a claim or start of its own, a launch that has begun.
+
+    None: that is not set. A launch that is taken over has another generation.
+    """
+    begun = {"phase": Phase.LAUNCHING.value, "generation": None}
+    return {"act.replica": replica_id}, {"started_by": replica_id}, begun
 
 
 def _string(value: str) -> Document:

@@ -15,9 +15,9 @@ class Phase(StrEnum):
     """Where a kernel is in its life."""
 
     QUEUED = "queued"
-    """Recorded, waiting to be launched."""
+    """Recorded. It waits for its turn, or its process, which has run nothing yet, is not recorded yet."""
     LAUNCHING = "launching"
-    """Someone launches it; it has not answered yet."""
+    """Its process is recorded, or another provisioner than the gateway's may be at it; it has not answered yet."""
     RUNNING = "running"
     """It answered, and its owner watches it."""
     RESTARTING = "restarting"

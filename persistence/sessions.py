@@ -5,7 +5,6 @@ A session counts only while its kernel's record is live; who lists sessions join
 
 from __future__ import annotations
 
-from collections.abc import Collection as AnyCollection
 from collections.abc import Mapping
 
 from persistence.coalesce import SharedQuery
@@ -92,10 +91,9 @@ class SessionStore:
             where["kernel_id"] = while_kernel
         return await self._sessions.delete_many(where) > 0
 
-    async def having_any(self, kernel_ids: AnyCollection[str]) -> set[str]:
-        """Tell which of these kernels have a session."""
-        found = await self._sessions.find({"kernel_id": {"$in": sorted(kernel_ids)}}, ("kernel_id",))
-        return {document["kernel_id"] for document in found}
+    async def any_of_kernel(self, kernel_id: str) -> bool:
+        """Tell whether a kernel has a session."""
+        return await self._sessions.find_one({"kernel_id": kernel_id}, ("_id",)) is not None
 
     async def delete_for_kernel(self, kernel_id: str) -> int:
         """Delete all sessions of a kernel, and tell how many there were. Calling it again is harmless."""

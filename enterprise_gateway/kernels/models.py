@@ -10,7 +10,7 @@ from persistence.documents import KernelListing, KernelRecord, connection_count
 from persistence.phases import Phase
 from persistence.steps import AUTORESTARTING
 
-WAITS = "It waits for its turn: other kernels are being started."
+WAITS = "It waits for its turn, or is about to be launched."
 # What is said of a kernel in a phase, whatever its last own word was. A running one speaks for itself.
 _STATE_IN_PHASE = {
     Phase.QUEUED.value: "starting",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from logging import Logger, LoggerAdapter
-from typing import Any
+from typing import Any, TypeVar
 
 from culling.membership import Membership
 from enterprise_gateway.errors import being_shut_down
@@ -26,6 +26,8 @@ from persistence.documents import ClientHold, KernelRecord, Step
 from persistence.errors import PersistenceError, StaleWrite
 from persistence.kernel_session_manager import KernelSessionManager
 from persistence.phases import Phase
+
+T = TypeVar("T")
 
 OPEN_WAIT_SECONDS = 0.5
 RACES = 10
@@ -79,7 +81,10 @@ class Openings:
         Raises:
             GatewayError: 409, the kernel is being ended: somebody has claimed that since the record was read.
         """
-        begun = await self._opened(held, lambda begun: self._begin(held, record, session_id, begun))
+        held.opening()
+        begun = _Begun()
+        work = self._at_work(self._begin(held, record, session_id, begun))
+        await asyncio.wait({work}, timeout=OPEN_WAIT_SECONDS)
         if begun.refused:
             held.settle()
             raise being_shut_down()
@@ -88,25 +93,28 @@ class Openings:
     async def open_first(self, held: HeldKernel, session_id: str | None) -> OpenedChannels | None:
         """Acknowledge the first WebSocket to a kernel that was brought up here: its record need not be read.
 
+        It is waited for as long as a read would be, for it says as much: whether there is such a kernel.
+
         Returns:
-            None if that can't be done: by the record it is not the first, or the kernel is not the same any more.
+            None if that can't be done: by the record it is not the first, the kernel is not the same any more, or the
+            database is away.
         """
         held.unvisited = False
-        begun = await self._opened(held, lambda begun: self._begin_first(held, session_id, begun))
-        if begun.refused:
+        held.opening()
+        work = self._at_work(self._begin_first(held, session_id))
+        await asyncio.wait({work})
+        session = work.result()
+        if session is None:
             held.settle()
             return None
-        return OpenedChannels(held, begun.session or self._begun_late(held, session_id, begun))
+        return OpenedChannels(held, session)
 
-    async def _opened(self, held: HeldKernel, begin: Callable[[_Begun], Coroutine[Any, Any, None]]) -> _Begun:
-        """Begin, and wait for it; it goes on by itself where that would take too long."""
-        held.opening()
-        begun = _Begun()
-        work = asyncio.create_task(begin(begun), name="record a connection")
+    def _at_work(self, begin: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin; it goes on by itself, whoever waits for it no longer."""
+        work = asyncio.create_task(begin, name="record a connection")
         self._work.add(work)
         work.add_done_callback(self._work.discard)
-        await asyncio.wait({work}, timeout=OPEN_WAIT_SECONDS)
-        return begun
+        return work
 
     async def claim(self, held: HeldKernel, key: str, *, after: Former | None = None) -> Place:
         """Make a connection that is open already its session's newest; None where that can't be recorded now.
@@ -138,10 +146,12 @@ class Openings:
             place, written = await self._recorded(held, record, key, may_follow=self._needs_no_leave)
             if written is not None and written.phase == Phase.STOPPING.value:
                 begun.refused = True  # one that has opened by now gets nothing through before it is told the end
-            else:
-                self._go_on(held, session_id, place, begun)
+            elif begun.late is None:
+                begun.session = held.relay.open(session_id, place)
+            elif not begun.late.done():
+                begun.late.set_result(place)
 
-    async def _begin_first(self, held: HeldKernel, session_id: str | None, begun: _Begun) -> None:
+    async def _begin_first(self, held: HeldKernel, session_id: str | None) -> ClientSession | None:
         async with held.claiming:
             key = None if session_id is None else session_key(session_id)
             wanted = None if key is None else next_claim({}, key, self._membership.replica_id)
@@ -150,18 +160,9 @@ class Openings:
                 await self._store.kernels.apply(self._step(held, wanted, first_of=held.generation))
             except PersistenceError as error:
                 self._log.debug("The first connection to kernel %s is not recorded: %s", held.kernel_id, error)
-                begun.refused = begun.late is None
-                place = None
-            else:
-                place = None if wanted is None else Claim(n=wanted.n, former=None, fresh=fresh)
-            if not begun.refused:
-                self._go_on(held, session_id, place, begun)
-
-    def _go_on(self, held: HeldKernel, session_id: str | None, place: Place, begun: _Begun) -> None:
-        if begun.late is None:
-            begun.session = held.relay.open(session_id, place)
-        elif not begun.late.done():
-            begun.late.set_result(place)
+                return None
+            place = None if wanted is None else Claim(n=wanted.n, former=None, fresh=fresh)
+            return held.relay.open(session_id, place)
 
     def _needs_no_leave(self, newest: Former) -> bool:
         return newest.here or self._membership.gone(newest.replica)
@@ -229,7 +230,7 @@ class _Begun:
     Attributes:
         session: The session, once its place is known.
         late: Takes the place where nobody could wait for it any more.
-        refused: Is the kernel being ended, or the record not what was expected?
+        refused: Is the kernel being ended?
     """
 
     def __init__(self) -> None:

@@ -20,6 +20,10 @@ from persistence.phases import Phase
 RACES = 10
 
 
+class NotClaimed(ActLost):
+    """The kernel does not run as it was thought to, so that nothing was begun."""
+
+
 class Stops:
     """Shutdown requests of this replica's clients."""
 
@@ -55,7 +59,7 @@ class Stops:
         """End a kernel that this replica watches and can reach: its record need not be read first.
 
         Returns:
-            False if there is no such kernel here, or somebody else is at work on it: then `shutdown` knows what to do.
+            False if there is no such kernel here, or it could not be claimed: then `shutdown` knows what to do.
 
         Raises:
             GatewayError: 503, it can't be ended.
@@ -66,8 +70,11 @@ class Stops:
             return False
         try:
             await self._stop_running(kernel_id, held.generation)
-        except ActLost:
+        except NotClaimed:
             return False
+        except ActLost as lost:
+            if lost.record is not None:  # another has taken the stop over
+                await self.shutdown(lost.record)
         return True
 
     async def _once(self, record: KernelRecord) -> None:
@@ -91,7 +98,10 @@ class Stops:
         act = self._parts.acts.new_act()
         give_up = clock.Deadline(self._parts.settings.stop_limit_seconds)
         step = steps.claim_stop(kernel_id, generation, act=act)
-        claimed = await self._parts.acts.claim(step, act, give_up=give_up, doubt=doubt)
+        try:
+            claimed = await self._parts.acts.claim(step, act, give_up=give_up, doubt=doubt)
+        except ActLost as lost:
+            raise NotClaimed(step.name, lost.record) from lost
         task = self._parts.background.act(f"stop of kernel {kernel_id}", self._acts.stop(claimed))
         self._parts.work.add(Work(kernel_id=kernel_id, generation=generation), task)
         await outcome(task)

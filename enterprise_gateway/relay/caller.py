@@ -113,10 +113,17 @@ class UnixCaller:
     def _wait(self) -> None:
         try:
             self._call_off = watch(os.path.dirname(self._path), self._look)
+        except FileNotFoundError:  # its directory was tidied away
+            self._look_later()
         except OSError:
             self._look_in(SEARCH_SECONDS)
         else:
             self._look_in(SURE_SECONDS)
+
+    def _look_later(self) -> None:
+        """Look again, after a longer pause each time."""
+        self._look_in(self._pause_seconds)
+        self._pause_seconds = min(2 * self._pause_seconds, SURE_SECONDS)
 
     def _look_in(self, seconds: float) -> None:
         self._next_look = self._loop.call_later(seconds, self._look)
@@ -140,8 +147,7 @@ class UnixCaller:
             return
         if dealer.lost and dealer.stood_at is None:
             # It has bound and does not listen yet, or it has gone and left its socket's file.
-            self._look_in(self._pause_seconds)
-            self._pause_seconds = min(2 * self._pause_seconds, SURE_SECONDS)
+            self._look_later()
         self._flush()
 
     def _flush(self) -> None:

@@ -71,6 +71,16 @@ async def start(kernels: KernelStore, kernel_id: str, replica: str) -> None:
     await kernels.apply(steps.mark_running(stored, now=NOW, kernel_info={}, replica=replica))
 
 
+async def test_a_replica_is_told_that_its_launch_was_taken_over(database: Database, watched: KernelStore) -> None:
+    record = queued_kernel("k1", act=Act(id="a1", replica="r1", since=NOW), owner="r1")
+    await watched.insert(record)
+    changes = database.collection(COLLECTION).watch((changes_of(NOTICED, own_changes("r1")),))
+    await anext(changes)
+    await watched.apply(steps.take_over_start(record, act=Act(id="a2", replica="r2", since=NOW), now=NOW))
+    assert await anext(changes) is not None
+    await changes.aclose()
+
+
 async def test_a_replica_is_told_of_a_kernel_that_is_given_to_it(database: Database, watched: KernelStore) -> None:
     await watched.insert(running_kernel("k1", owner="r2"))
     changes = database.collection(COLLECTION).watch((changes_of(NOTICED, own_changes("r1")),))

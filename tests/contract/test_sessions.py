@@ -108,11 +108,3 @@ async def test_with_a_kernel_go_its_sessions_and_no_others(sessions: SessionStor
         await sessions.insert(record)
     assert await sessions.delete_for_kernel("k1") == 2
     assert [left.session_id for left in await sessions.list_all()] == ["s3"]
-
-
-async def test_of_many_kernels_those_that_have_sessions_are_told(sessions: SessionStore) -> None:
-    for record in (session("s1"), session("s2", path="b.ipynb"), session("s3", path="c.ipynb", kernel_id="k2")):
-        await sessions.insert(record)
-    assert await sessions.having_any(["k1", "k2", "k3"]) == {"k1", "k2"}
-    assert await sessions.having_any(["k3"]) == set()
-    assert await sessions.having_any([]) == set()

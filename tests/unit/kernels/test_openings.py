@@ -12,6 +12,7 @@ import pytest
 
 from culling.membership import Membership, MembershipTimings
 from enterprise_gateway.errors import GatewayError
+from enterprise_gateway.kernels import openings as module
 from enterprise_gateway.kernels.activity import Activity
 from enterprise_gateway.kernels.held import HeldKernel
 from enterprise_gateway.kernels.openings import OpenedChannels, Openings
@@ -162,17 +163,33 @@ async def test_an_opening_that_is_not_the_first_is_left_to_who_reads_the_record(
     assert KEY not in (await first.record()).clients
 
 
-async def test_a_first_opening_that_is_recorded_late_is_in_its_place_then(pair: tuple[Replica, Replica]) -> None:
-    first, _ = pair
+async def test_a_first_opening_waits_as_long_as_a_read_would(
+    pair: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPEN_WAIT_SECONDS", 0.0)
+    first, second = pair
     first.held.generation = 1
     gate = Gate(first.store.database)
     opening = asyncio.create_task(first.openings.open_first(first.held, "one"))
-    opened = await opening
-    assert opened is not None
-    connection = opened.attach(FakeSink(), V1)
-    assert connection.session.pending
+    await soon(lambda: not gate.idle)
+    await claim_stop(second)
     gate.open()
-    await soon(lambda: connection.session.n == 1)
+    assert await opening is None, "it is being shut down, which who reads the record says"
+
+
+async def test_a_first_opening_is_of_the_generation_that_is_held(pair: tuple[Replica, Replica]) -> None:
+    first, _ = pair
+    first.held.generation = 2
+    assert await first.openings.open_first(first.held, "one") is None
+
+
+async def test_a_first_opening_that_the_database_does_not_answer_is_left_to_who_goes_on_without_it(
+    pair: tuple[Replica, Replica],
+) -> None:
+    first, _ = pair
+    first.held.generation = 1
+    with away(first.store.database):
+        assert await first.openings.open_first(first.held, "one") is None
 
 
 async def test_without_a_session_an_opening_is_counted_and_nothing_else(pair: tuple[Replica, Replica]) -> None:

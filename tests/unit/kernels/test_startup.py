@@ -82,14 +82,16 @@ class FakeManagers:
 class AnsweredQuestions:
     """To a kernel that says nothing of itself."""
 
+    open = 0
+
     def __init__(self, *_: object) -> None:
-        pass
+        AnsweredQuestions.open += 1
 
     async def ask(self, *_: object, **__: object) -> dict[str, Any]:
         return {}
 
     def close(self) -> None:
-        pass
+        AnsweredQuestions.open -= 1
 
 
 UNKNOWN, OTHERS = StoreUnavailable("no answer"), ActLost("step", None)
@@ -117,6 +119,7 @@ async def test_what_was_launched_is_ended_unless_its_record_may_say_that_it_runs
         with pytest.raises(type(error)):
             await startup.bring_up(queued_kernel(), deadline=clock.Deadline(10.0), stop=asyncio.Event())
     assert managers.manager.done == done
+    assert AnsweredQuestions.open == 0
 
 
 def new_startup(store: KernelSessionManager, acts: FakeActs, managers: FakeManagers) -> Startup:

@@ -136,6 +136,23 @@ async def test_what_nobody_listens_to_is_tried_less_and_less(
     assert max(pauses) == module.SURE_SECONDS
 
 
+async def test_a_kernel_whose_directory_is_gone_is_looked_for_less_and_less(
+    unbound: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    look_in = UnixCaller._look_in
+
+    def noted(self: UnixCaller, seconds: float) -> None:
+        pauses.append(seconds)
+        look_in(self, seconds / 1_000)
+
+    monkeypatch.setattr(UnixCaller, "_look_in", noted)
+    close = asked({**unbound.connection, "ip": "/nowhere/at/all"}, Heard())
+    await eventually(lambda: len(pauses) > 12, "it is looked for again and again")
+    close()
+    assert max(pauses) == module.SURE_SECONDS
+
+
 async def test_who_closes_it_looks_no_longer(unbound: FakeKernel) -> None:
     heard = Heard()
     asked(unbound.connection, Heard())()
