@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from pathlib import Path
 
@@ -106,6 +107,22 @@ async def test_who_waits_is_told_that_the_directory_has_gone(tmp_path: Path, tol
 async def test_a_directory_that_is_not_there_can_not_be_watched(tmp_path: Path, told: Told) -> None:
     with pytest.raises(FileNotFoundError):
         appearing.watch(str(tmp_path / "nowhere"), told)
+
+
+async def test_without_room_for_another_there_are_no_watches_and_nothing_fails(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.EMFILE, "no room for another instance")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(appearing, "INotify", full)
+        appearing.prepare()
+        with pytest.raises(OSError, match="no room"):
+            appearing.watch(str(tmp_path), told)
+    appearing.watch(str(tmp_path), told)  # when there is room again
+    (tmp_path / "one").touch()
+    await told_once(told)
 
 
 def test_each_event_loop_has_its_own_watches(tmp_path: Path) -> None:
