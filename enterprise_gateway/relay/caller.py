@@ -76,7 +76,7 @@ class UnixCaller:
     def __init__(self, link: KernelLink, channel: str, read: Read) -> None:
         self._link = link
         self._channel = channel
-        self._events = DealerEvents(read, self._changed, _nothing)
+        self._events = DealerEvents(read, self._changed, self._flush)
         self._path = address(link.connection, channel).removeprefix(SCHEME)
         self._loop = asyncio.get_running_loop()
         self._waiting: list[list[bytes]] = []
@@ -156,4 +156,4 @@ class UnixCaller:
 
 
 def _nothing() -> None:
-    """Have nothing to do when more may be sent: what is sent here is small."""
+    """Have nothing to call off."""

@@ -1,7 +1,7 @@
 """The gateway's own questions to a kernel, each on a fresh socket with a random identity.
 
 Their message ids name them as the gateway's own on every replica, so that the busy and idle they cause never count.
-A kernel that has not bound its sockets yet is found within about 20 ms of doing so.
+A kernel that has not bound its sockets yet is found when it does so; over TCP within about 20 ms.
 """
 
 from __future__ import annotations
