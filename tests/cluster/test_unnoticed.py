@@ -74,8 +74,8 @@ async def test_a_first_websocket_to_a_kernel_that_was_restarted_elsewhere_reache
 async def test_a_session_that_was_elsewhere_first_goes_on_here(rest: Rest, kernel_id: str) -> None:
     async with await rest.open(kernel_id, on=1, session_id="one") as there:
         await there.execute("1")
-        async with await rest.open(kernel_id, on=0, session_id="one") as here:
-            await here.execute("2")
+    async with await rest.open(kernel_id, on=0, session_id="one") as here:
+        await here.execute("2")
 
 
 async def test_who_end_a_kernel_at_once_are_told_that_it_has_ended_or_that_it_is_gone(
