@@ -116,39 +116,39 @@ async def test_a_kernel_that_has_bound_and_does_not_listen_yet_is_tried_again(un
     close()
 
 
-async def test_what_nobody_listens_to_is_tried_less_and_less(
-    unbound: FakeKernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses: list[float] = []
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long is waited before each further look; time goes faster."""
+    noted: list[float] = []
     look_in = UnixCaller._look_in
 
-    def noted(self: UnixCaller, seconds: float) -> None:
-        pauses.append(seconds)
+    def faster(self: UnixCaller, seconds: float) -> None:
+        noted.append(seconds)
         look_in(self, seconds / 1_000)
 
-    monkeypatch.setattr(UnixCaller, "_look_in", noted)
+    monkeypatch.setattr(UnixCaller, "_look_in", faster)
+    return noted
+
+
+async def looked_often(pauses: list[float]) -> None:
+    await eventually(lambda: len(pauses) > 12, "it is looked for again and again")
+
+
+async def test_what_nobody_listens_to_is_tried_less_and_less(unbound: FakeKernel, pauses: list[float]) -> None:
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path_of(unbound)))
         close = asked(unbound.connection, Heard())
-        await eventually(lambda: len(pauses) > 12, "it is tried again and again")
+        await looked_often(pauses)
         close()
     assert pauses[:3] == [0.002, 0.004, 0.008]
     assert max(pauses) == module.SURE_SECONDS
 
 
 async def test_a_kernel_whose_directory_is_gone_is_looked_for_less_and_less(
-    unbound: FakeKernel, monkeypatch: pytest.MonkeyPatch
+    unbound: FakeKernel, pauses: list[float]
 ) -> None:
-    pauses: list[float] = []
-    look_in = UnixCaller._look_in
-
-    def noted(self: UnixCaller, seconds: float) -> None:
-        pauses.append(seconds)
-        look_in(self, seconds / 1_000)
-
-    monkeypatch.setattr(UnixCaller, "_look_in", noted)
     close = asked({**unbound.connection, "ip": "/nowhere/at/all"}, Heard())
-    await eventually(lambda: len(pauses) > 12, "it is looked for again and again")
+    await looked_often(pauses)
     close()
     assert max(pauses) == module.SURE_SECONDS
 
