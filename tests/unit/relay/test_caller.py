@@ -53,15 +53,22 @@ async def answered(heard: Heard) -> None:
     await eventually(lambda: len(heard.wires) == 1, "the kernel answers")
 
 
+async def found(kernel: FakeKernel, before: Callable[[], object] = lambda: None) -> None:
+    """Ask a kernel, do something, have the kernel bind, and wait until it has answered."""
+    heard = Heard()
+    close = asked(kernel.connection, heard)
+    before()
+    await clock.sleep(0)
+    kernel.bind()
+    await answered(heard)
+    close()
+
+
 async def test_a_kernel_that_binds_is_found_without_looking_again(
     unbound: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SURE_SECONDS", NEVER)
-    heard = Heard()
-    close = asked(unbound.connection, heard)
-    unbound.bind()
-    await answered(heard)
-    close()
+    await found(unbound)
 
 
 async def test_without_watches_a_kernel_that_binds_is_looked_for(
@@ -71,12 +78,7 @@ async def test_without_watches_a_kernel_that_binds_is_looked_for(
         raise OSError(errno.ENOSPC, "no room for another watch")
 
     monkeypatch.setattr(module, "watch", full)
-    heard = Heard()
-    close = asked(unbound.connection, heard)
-    await clock.sleep(0)
-    unbound.bind()
-    await answered(heard)
-    close()
+    await found(unbound)
 
 
 async def test_a_watch_that_tells_nothing_is_not_relied_on(
@@ -84,24 +86,14 @@ async def test_a_watch_that_tells_nothing_is_not_relied_on(
 ) -> None:
     monkeypatch.setattr(module, "watch", lambda *_: lambda: None)
     monkeypatch.setattr(module, "SURE_SECONDS", 0.01)
-    heard = Heard()
-    close = asked(unbound.connection, heard)
-    unbound.bind()
-    await answered(heard)
-    close()
+    await found(unbound)
 
 
 async def test_another_file_that_appears_is_not_taken_for_the_kernel(
     unbound: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SURE_SECONDS", NEVER)
-    heard = Heard()
-    close = asked(unbound.connection, heard)
-    (path_of(unbound).parent / "kernel.log").touch()
-    await clock.sleep(0)
-    unbound.bind()
-    await answered(heard)
-    close()
+    await found(unbound, before=(path_of(unbound).parent / "kernel.log").touch)
 
 
 async def test_a_kernel_that_has_bound_and_does_not_listen_yet_is_tried_again(unbound: FakeKernel) -> None:
