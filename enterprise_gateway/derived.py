@@ -34,7 +34,11 @@ def kernel_settings(settings: GatewayTraits, environment: Environment, *, embedd
         autorestart=settings.autorestart,
         restart_limit=settings.restart_limit,
         shutdown_wait_seconds=settings.shutdown_wait_time,
-        first_cell=FirstCell(send_mark=settings.kernel_send_mark, freeze=settings.kernel_gc_freeze),
+        first_cell=FirstCell(
+            send_mark=settings.kernel_send_mark,
+            freeze=settings.kernel_gc_freeze,
+            spare_search=settings.kernel_spare_search,
+        ),
         max_concurrent_launches=settings.max_concurrent_launches,
         answer_before_ready=settings.answer_before_ready,
         client_envs=settings.client_envs,

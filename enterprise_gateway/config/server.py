@@ -118,6 +118,13 @@ class ServerTraits(HasTraits):
         "is not finalized then. `gc.get_objects` and `gc.get_referrers` do not show what is frozen. `gc.unfreeze()` "
         "undoes it in one kernel.",
     )
+    kernel_spare_search = Bool(
+        True,
+        config=True,
+        help="Have an ipykernel that has no child processes end without a search for them, by the same cell: it would "
+        "read of every process of the host, which is a third of its end where 30 kernels run, and more with each. "
+        "Those that it has are searched for and ended as ever.",
+    )
     reconnect_timeout = Float(
         3600.0,
         min=0.0,

@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.kernel_socket import KernelSocket
 from tests.cluster.rest import Rest
-from tests.relay.test_ipykernel import AT_ONCE, BURST
+from tests.relay.test_ipykernel import AT_ONCE, BURST, SEARCHED
 
 
 async def test_a_burst_of_output_arrives_whole_on_each_replica_also_after_a_restart(make_cluster: MakeCluster) -> None:
@@ -21,15 +21,16 @@ async def test_a_burst_of_output_arrives_whole_on_each_replica_also_after_a_rest
         assert await burst(f"{second.url}/api/kernels/{kernel_id}/channels", cluster.token) == AT_ONCE
 
 
-@pytest.mark.parametrize("freeze", [True, False])
-async def test_what_is_there_when_a_kernel_has_started_is_frozen_where_that_is_wanted(
-    make_cluster: MakeCluster, freeze: bool
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_what_makes_a_kernels_end_short_is_done_where_it_is_wanted(
+    make_cluster: MakeCluster, wanted: bool
 ) -> None:
-    cluster = make_cluster(EG_KERNEL_GC_FREEZE=str(freeze))
+    cluster = make_cluster(EG_KERNEL_GC_FREEZE=str(wanted), EG_KERNEL_SPARE_SEARCH=str(wanted))
     (replica,) = cluster.start()
     async with Rest([replica.url], cluster.token) as rest:
         kernel_id = await rest.start()
-        assert await rest.run(kernel_id, "import gc; print(gc.get_freeze_count() > 1_000)") == str(freeze)
+        assert await rest.run(kernel_id, "import gc; print(gc.get_freeze_count() > 1_000)") == str(wanted)
+        assert await rest.run(kernel_id, SEARCHED) == f"[]\n{not wanted}"
 
 
 async def burst(url: str, token: str) -> int:

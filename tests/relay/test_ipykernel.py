@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from tests.relay.test_websocket import connect, gateway
 
 MESSAGES = 20_000
 AT_ONCE = 5_000
-FIRST_CELL = FirstCell(send_mark=100_000, freeze=True)
+FIRST_CELL = FirstCell(send_mark=100_000, freeze=True, spare_search=True)
 FLOOD = f"for i in range({MESSAGES}): print(i, flush=True)"
 # All in one go, as ipykernel's IOPub thread sends what has gathered while another thread was at work.
 BURST = f"""
@@ -88,6 +89,11 @@ async def execute(client: WebSocketClientConnection, code: str) -> list[dict[str
     return got
 
 
+def stdout(messages: list[dict[str, Any]]) -> str:
+    """Join what a cell has printed."""
+    return "".join(m["content"]["text"] for m in messages if m["header"]["msg_type"] == "stream")
+
+
 @pytest.mark.parametrize(("code", "count"), [(FLOOD, MESSAGES), (BURST, AT_ONCE)], ids=["flood", "burst"])
 async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[str, Any], code: str, count: int) -> None:
     await run(FIRST_CELL, ipykernel)
@@ -95,8 +101,7 @@ async def test_a_flood_of_output_arrives_whole_with_idle_last(ipykernel: dict[st
         await relay.bind(ipykernel, 1)
         async with connect(server) as client, asyncio.timeout(200):
             messages = await execute(client, code)
-    outputs = [message["content"]["text"] for message in messages if message["header"]["msg_type"] == "stream"]
-    assert "".join(outputs) == "".join(f"{number}\n" for number in range(count))
+    assert stdout(messages) == "".join(f"{number}\n" for number in range(count))
     iopub = [message for message in messages if message["channel"] == "iopub"]
     assert iopub[-1]["content"] == {"execution_state": "idle"}
 
@@ -118,10 +123,12 @@ async def test_the_first_cell_leaves_no_trace(ipykernel: dict[str, Any]) -> None
     async with gateway(RelayOptions()) as (server, relay):
         await relay.bind(ipykernel, 1)
         async with connect(server) as client, asyncio.timeout(200):
-            messages = await execute(client, "print(len(In), sorted(set(globals()) & {'iopub', 'os', 'done'}))")
-    assert [m["content"]["text"] for m in messages if m["header"]["msg_type"] == "stream"] == ["1 []\n"]
+            names = {"iopub", "os", "done", "kernel", "search", "process_children"}
+            messages = await execute(client, f"print(len(In), sorted(set(globals()) & {names}))")
+    assert stdout(messages) == "1 []\n"
 
 
+SEARCHED = "import sys; print(get_ipython().kernel._process_children()); print('psutil' in sys.modules)"
 FINALIZED = """
 import functools
 
@@ -158,7 +165,7 @@ async def test_what_a_user_has_made_is_finalized_when_a_frozen_kernel_ends(
         await relay.bind(ipykernel, 1)
         async with connect(server) as client, asyncio.timeout(200):
             messages = await execute(client, FINALIZED.format(told=str(told), file=str(file)))
-    assert [m["content"]["text"] for m in messages if m["header"]["msg_type"] == "stream"] == ["True\n"]
+    assert stdout(messages) == "True\n"
     await probe.ask(ipykernel, "control", "shutdown_request", {"restart": False}, timeout_seconds=60)
 
     def finalized() -> set[str]:
@@ -166,6 +173,26 @@ async def test_what_a_user_has_made_is_finalized_when_a_frozen_kernel_ends(
 
     await eventually(lambda: finalized() == {"a variable", "a cycle", "an output", "a cache"}, "all are finalized")
     await eventually(lambda: file.read_text() == "not flushed", "the file is written")
+
+
+async def test_a_kernel_without_children_does_not_search_for_them(ipykernel: dict[str, Any]) -> None:
+    await run(FIRST_CELL, ipykernel)
+    async with gateway(RelayOptions()) as (server, relay):
+        await relay.bind(ipykernel, 1)
+        async with connect(server) as client, asyncio.timeout(200):
+            messages = await execute(client, SEARCHED)
+    assert stdout(messages) == "[]\nFalse\n"
+
+
+async def test_the_children_of_a_kernel_end_with_it(ipykernel: dict[str, Any]) -> None:
+    await run(FIRST_CELL, ipykernel)
+    async with gateway(RelayOptions()) as (server, relay):
+        await relay.bind(ipykernel, 1)
+        async with connect(server) as client, asyncio.timeout(200):
+            messages = await execute(client, "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid)")
+    with os.fdopen(os.pidfd_open(int(stdout(messages)))) as child:
+        await probe.ask(ipykernel, "control", "shutdown_request", {"restart": False}, timeout_seconds=60)
+        await eventually(lambda: bool(select.select([child], [], [], 0)[0]), "the child has ended")
 
 
 async def test_a_first_cell_with_nothing_to_do_is_not_run() -> None:
