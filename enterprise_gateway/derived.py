@@ -37,7 +37,7 @@ def kernel_settings(settings: GatewayTraits, environment: Environment, *, embedd
         first_cell=FirstCell(
             send_mark=settings.kernel_send_mark,
             freeze=settings.kernel_gc_freeze,
-            spare_search=settings.kernel_spare_search,
+            quick_end=settings.kernel_quick_end,
         ),
         max_concurrent_launches=settings.max_concurrent_launches,
         answer_before_ready=settings.answer_before_ready,

@@ -118,12 +118,13 @@ class ServerTraits(HasTraits):
         "is not finalized then. `gc.get_objects` and `gc.get_referrers` do not show what is frozen. `gc.unfreeze()` "
         "undoes it in one kernel.",
     )
-    kernel_spare_search = Bool(
+    kernel_quick_end = Bool(
         True,
         config=True,
-        help="Have an ipykernel that has no child processes end without a search for them, by the same cell: it would "
-        "read of every process of the host, which is a third of its end where 30 kernels run, and more with each. "
-        "Those that it has are searched for and ended as ever.",
+        help="Have an ipykernel end without detours, by the same cell: one that has no child processes does not search "
+        "for them, which would read of every process of the host (a third of its end where 30 kernels run, and more "
+        "with each), and its threads end in an order in which none waits for another for ever. Child processes that "
+        "it has are searched for and ended as ever.",
     )
     reconnect_timeout = Float(
         3600.0,

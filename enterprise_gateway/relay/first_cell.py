@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from enterprise_gateway.relay import childless
+from enterprise_gateway.relay import quick_end
 from enterprise_gateway.relay.probe import Questions
 from enterprise_gateway.relay.send_mark import raising
 
@@ -25,17 +25,17 @@ class FirstCell:
     Attributes:
         send_mark: How many messages on IOPub to keep for one subscriber before any is dropped; 0: its own mark.
         freeze: Leave what is there by then out of garbage collection.
-        spare_search: End without a search for child processes where there are none.
+        quick_end: End without a search for child processes where there are none, and surely.
     """
 
     send_mark: int = 0
     freeze: bool = False
-    spare_search: bool = False
+    quick_end: bool = False
 
     def code(self, connection: Mapping[str, Any]) -> str:
         """Return it; empty if there is nothing to do."""
         mark = raising(connection, self.send_mark) if self.send_mark else None
-        expressions = [mark, childless.CODE if self.spare_search else None, FREEZING if self.freeze else None]
+        expressions = [mark, quick_end.CODE if self.quick_end else None, FREEZING if self.freeze else None]
         # Expressions alone, so that no name is bound.
         return "\n".join(expression for expression in expressions if expression)
 

@@ -25,7 +25,7 @@ async def test_a_burst_of_output_arrives_whole_on_each_replica_also_after_a_rest
 async def test_what_makes_a_kernels_end_short_is_done_where_it_is_wanted(
     make_cluster: MakeCluster, wanted: bool
 ) -> None:
-    cluster = make_cluster(EG_KERNEL_GC_FREEZE=str(wanted), EG_KERNEL_SPARE_SEARCH=str(wanted))
+    cluster = make_cluster(EG_KERNEL_GC_FREEZE=str(wanted), EG_KERNEL_QUICK_END=str(wanted))
     (replica,) = cluster.start()
     async with Rest([replica.url], cluster.token) as rest:
         kernel_id = await rest.start()

@@ -29,7 +29,7 @@ from tests.relay.test_websocket import connect, gateway
 
 MESSAGES = 20_000
 AT_ONCE = 5_000
-FIRST_CELL = FirstCell(send_mark=100_000, freeze=True, spare_search=True)
+FIRST_CELL = FirstCell(send_mark=100_000, freeze=True, quick_end=True)
 FLOOD = f"for i in range({MESSAGES}): print(i, flush=True)"
 # All in one go, as ipykernel's IOPub thread sends what has gathered while another thread was at work.
 BURST = f"""
@@ -129,6 +129,21 @@ async def test_the_first_cell_leaves_no_trace(ipykernel: dict[str, Any]) -> None
 
 
 SEARCHED = "import sys; print(get_ipython().kernel._process_children()); print('psutil' in sys.modules)"
+# The kernel's last status takes its time. When the IOPub thread has ended, it is told whether the control thread has.
+SLOW_STATUS = """
+def slow(kernel, iopub, path, sleep):  # the globals are gone by then
+    publish, join = kernel._publish_status, iopub.join
+    def slow_publish(*args):
+        if kernel._shutdown_message is not None:
+            sleep(0.3)
+        publish(*args)
+    def telling_join(timeout=None):
+        join(timeout)
+        path.write_text(str(kernel.control_thread.is_alive()))
+    kernel._publish_status, iopub.join = slow_publish, telling_join
+path = __import__("pathlib").Path({told!r})
+slow(get_ipython().kernel, get_ipython().kernel.iopub_thread.thread, path, __import__("time").sleep)
+"""
 FINALIZED = """
 import functools
 
@@ -193,6 +208,20 @@ async def test_the_children_of_a_kernel_end_with_it(ipykernel: dict[str, Any]) -
     with os.fdopen(os.pidfd_open(int(stdout(messages)))) as child:
         await probe.ask(ipykernel, "control", "shutdown_request", {"restart": False}, timeout_seconds=60)
         await eventually(lambda: bool(select.select([child], [], [], 0)[0]), "the child has ended")
+
+
+async def test_the_control_thread_of_a_kernel_ends_before_the_one_that_it_hands_its_last_status_to(
+    ipykernel: dict[str, Any], tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    await run(FIRST_CELL, ipykernel)
+    async with gateway(RelayOptions()) as (server, relay):
+        await relay.bind(ipykernel, 1)
+        async with connect(server) as client, asyncio.timeout(200):
+            await execute(client, SLOW_STATUS.format(told=str(told)))
+    await probe.ask(ipykernel, "control", "shutdown_request", {"restart": False}, timeout_seconds=60)
+    await eventually(lambda: told.exists() and bool(told.read_text()), "the IOPub thread has ended")
+    assert told.read_text() == "False"
 
 
 async def test_a_first_cell_with_nothing_to_do_is_not_run() -> None:
