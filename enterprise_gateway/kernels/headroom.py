@@ -13,6 +13,9 @@ from enterprise_gateway.provisioners.errors import UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
 from enterprise_gateway.shortage import WORK_DESCRIPTORS, descriptors_are_short
 from persistence import disk
+from persistence.coalesce import SharedQuery
+
+LOOK_SECONDS = 10.0
 
 
 class Headroom:
@@ -24,6 +27,7 @@ class Headroom:
 
     def __init__(self, directories: RuntimeDirectories) -> None:
         self._directories = directories
+        self._full = SharedQuery(self._look_at_disk)
 
     def check_for_client(self) -> None:
         """See that this process may open what a WebSocket needs.
@@ -45,11 +49,17 @@ class Headroom:
         """
         self.check_for_client()
         try:
-            full = await asyncio.to_thread(self._disk_is_full)
+            full = await self._full()
+        except TimeoutError as error:
+            raise no_room(f"The kernels' directory {self._directories.root} does not answer.") from error
         except (UnsafeRuntimeDirectory, OSError) as error:
             raise no_room(f"The kernels' directory can't be used: {error}") from error
         if full:
             raise no_room(f"The disk with the kernels' directory {self._directories.root} is full.")
+
+    async def _look_at_disk(self) -> bool:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await asyncio.to_thread(self._disk_is_full)
 
     def _disk_is_full(self) -> bool:
         self._directories.prepare()  # somebody may have tidied it away

@@ -56,12 +56,11 @@ class RuntimeDirectories:
             OSError: It can't be made.
         """
         self._check_length()
-        self._base.parent.mkdir(parents=True, exist_ok=True)
         for directory in (self._base, self.root):
             try:
-                directory.mkdir(mode=0o700)
-            except FileExistsError:
                 check_private(directory)
+            except FileNotFoundError:
+                _make_private(directory)
 
     def _check_length(self) -> None:
         longest = self.path("k" * MAX_KERNEL_ID_LENGTH, 10**MAX_GENERATION_DIGITS - 1) / SOCKET_NAME
@@ -120,6 +119,14 @@ class RuntimeDirectories:
             shutil.rmtree(self.path(kernel_id, generation))
         except FileNotFoundError:
             return
+
+
+def _make_private(directory: Path) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700)
+    except FileExistsError:
+        check_private(directory)  # somebody else was faster
 
 
 def check_private(directory: Path) -> None:
