@@ -6,6 +6,7 @@ Nothing here writes a record. Whatever can't be reached or opened is said in one
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from logging import Logger, LoggerAdapter
 from typing import Any
 
@@ -26,6 +27,7 @@ from enterprise_gateway.kernels.kernel_manager import (
 )
 from enterprise_gateway.kernels.launch_env import LaunchIdentity, build_env, working_directory
 from enterprise_gateway.kernels.settings import KernelSettings
+from enterprise_gateway.kernels.turns import Turns
 from enterprise_gateway.provisioners.errors import EnvironmentTooLong, KernelOnOtherHost, NoRoom, ProvisioningError
 from enterprise_gateway.provisioners.host import HostIdentity
 from enterprise_gateway.provisioners.local import LocalProvisioner, LocalSettings
@@ -41,6 +43,9 @@ from persistence.kernel_session_manager import KernelSessionManager
 LAUNCH_ERRORS = (ProvisioningError, OSError, MemoryError, ValueError, TraitError, zmq.ZMQError)
 INTERRUPT_SECONDS = 5.0
 OBITUARY_LINES = 12
+# What an idle ipykernel takes on a machine that is busy with a few of them. All at once take turns at IPython's history
+# instead, one file for all of a user's: those who find it locked look again later and later.
+ENDING_SECONDS = 0.1
 
 
 class LaunchFailed(Exception):
@@ -91,6 +96,7 @@ class Managers:
         self._context = context
         self._log = log
         self.headroom = Headroom(local.directories)
+        self._ends = Turns(settings.max_concurrent_launches, ENDING_SECONDS)
 
     @property
     def host(self) -> HostIdentity:
@@ -288,13 +294,14 @@ class Managers:
             await self._end(serving or await self._restore(record), graceful=True, restart=False, idle=idle)
 
     async def _end(self, manager: GatewayKernelManager, *, graceful: bool, restart: bool, idle: bool = False) -> None:
-        await ending.end_kernel(
-            manager,
-            graceful=graceful,
-            grace_seconds=self._settings.shutdown_wait_seconds,
-            restart=restart,
-            idle=idle,
-        )
+        async with self._ends.taken() if manager.is_local else nullcontext():
+            await ending.end_kernel(
+                manager,
+                graceful=graceful,
+                grace_seconds=self._settings.shutdown_wait_seconds,
+                restart=restart,
+                idle=idle,
+            )
         faults.reach("seen dead", manager.kernel_id)
         await self.discard(manager)
 
