@@ -13,6 +13,7 @@ from types import FrameType
 from benchmarks import grown, machine
 from benchmarks.figures import gigabyte, growth, idle, leader, relay, scale, single, starts
 from benchmarks.runner import measure
+from benchmarks.subjects.floor import Floor
 from benchmarks.subjects.ours import Ours
 from benchmarks.subjects.peers import EnterpriseGateway, JupyterServer
 from benchmarks.subjects.straight import Straight
@@ -27,8 +28,9 @@ FIGURES = {
     for figure in module.FIGURES
 }
 SUBJECTS: dict[str, type[Subject]] = {
-    subject.name: subject for subject in (Ours, JupyterServer, EnterpriseGateway, Straight)
+    subject.name: subject for subject in (Ours, JupyterServer, EnterpriseGateway, Straight, Floor)
 }
+USUAL = [name for name in SUBJECTS if name != Floor.name]
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="which figures")
-    parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), help="of whom")
+    parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, default=USUAL, help="of whom")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
     return parser
 

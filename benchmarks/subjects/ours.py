@@ -33,14 +33,9 @@ class Ours:
     @contextmanager
     def run(self) -> Iterator[Gateway]:
         """Start a mongod and one replica."""
-        try:
-            mongod = find_mongod()
-            check_mongod(mongod)
-        except ConfigurationError as error:
-            raise Missing(str(error)) from error
         with (
             tempfile.TemporaryDirectory(prefix="bench-") as folder,
-            ReplicaSet(mongod, Path(folder)) as server,
+            ReplicaSet(mongod(), Path(folder)) as server,
             Cluster(server.uri, settings=defaults(), forked=False) as cluster,
             self._replica(cluster, server.uri) as gateway,
         ):
@@ -55,6 +50,20 @@ class Ours:
             yield Gateway(replica.url, replica.pid, cluster.token, seconds, another, database)
         finally:
             replica.kill()
+
+
+def mongod() -> Path:
+    """Find a mongod that runs here.
+
+    Raises:
+        Missing: There is none.
+    """
+    try:
+        found = find_mongod()
+        check_mongod(found)
+    except ConfigurationError as error:
+        raise Missing(str(error)) from error
+    return found
 
 
 def defaults() -> dict[str, str]:

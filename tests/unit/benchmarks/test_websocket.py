@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -19,17 +19,18 @@ PING, CLOSE = b"\x89\x01!", b"\x88\x05\x03\xe8bye"
 
 
 @contextmanager
-def connected(said: bytes) -> Iterator[tuple[WebSocketChannels, bytearray]]:
-    """A connection to a server that says this, whatever it is told, and what it was told in the end."""
+def connected(said: bytes, again: bytes = b"") -> Iterator[tuple[WebSocketChannels, bytearray]]:
+    """A connection to a server that says this, and `again` whenever it is told something; what that was in the end."""
     told = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             client, _ = server.accept()
-            with client:
+            with client, suppress(ConnectionError):  # it may be gone while it is told something
                 client.sendall(said)
                 while chunk := client.recv(65536):
                     told.extend(chunk)
+                    client.sendall(again)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -73,6 +74,11 @@ def test_a_close_frame_says_why() -> None:
 def test_silence_ends_a_wait() -> None:
     with connected(HELLO) as (channels, _), pytest.raises(TimeoutError):
         channels.receive(0.01)
+
+
+def test_silence_with_pings_ends_a_wait() -> None:
+    with connected(HELLO, again=PING) as (channels, _), pytest.raises(TimeoutError):
+        channels.receive(0.05)
 
 
 def test_another_answer_than_a_websocket_is_told() -> None:
