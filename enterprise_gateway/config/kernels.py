@@ -75,7 +75,8 @@ class KernelTraits(HasTraits):
         config=True,
         help="Number of starts that this replica works on at once; the rest wait, fairly between users. More of "
         "them than the machine has processors make each slower without making the last one faster. As many local "
-        "kernels are asked to end at once; none of them holds up the next for longer than a tenth of a second.",
+        "kernels are asked to end at once; none holds up the next for longer than a tenth of a second, nor waits for "
+        "longer than a second.",
     ).tag(default_text="twice the processors, at least 4")
     answer_before_ready = Bool(
         False,

@@ -46,6 +46,7 @@ OBITUARY_LINES = 12
 # What an idle ipykernel takes on a machine that is busy with a few of them. All at once take turns at IPython's history
 # instead, one file for all of a user's: those who find it locked look again later and later.
 ENDING_SECONDS = 0.1
+END_PATIENCE_SECONDS = 1.0
 
 
 class LaunchFailed(Exception):
@@ -96,7 +97,9 @@ class Managers:
         self._context = context
         self._log = log
         self.headroom = Headroom(local.directories)
-        self._ends = Turns(settings.max_concurrent_launches, ENDING_SECONDS)
+        self._ends = Turns(
+            settings.max_concurrent_launches, seconds=ENDING_SECONDS, patience_seconds=END_PATIENCE_SECONDS
+        )
 
     @property
     def host(self) -> HostIdentity:
