@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from enterprise_gateway.provisioners import runtime_dirs
 from enterprise_gateway.provisioners.errors import LaunchError, UnsafeRuntimeDirectory
 from enterprise_gateway.provisioners.runtime_dirs import RuntimeDirectories
 from tests.unit.provisioners.short_paths import short_directory
@@ -36,6 +38,24 @@ def test_preparing_again_is_harmless(directories: RuntimeDirectories) -> None:
     made = directories.make(KERNEL_ID, 1)
     directories.prepare()
     assert made.exists()
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_a_root_that_somebody_else_makes_in_the_same_moment_is_looked_at(
+    parent: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    check = runtime_dirs.check_private
+
+    def overtaken(directory: Path) -> None:
+        if not directory.exists():
+            directory.mkdir()
+            directory.chmod(mode)
+            raise FileNotFoundError(directory)
+        check(directory)
+
+    monkeypatch.setattr(runtime_dirs, "check_private", overtaken)
+    with nullcontext() if mode == 0o700 else pytest.raises(UnsafeRuntimeDirectory, match="open to other users"):
+        RuntimeDirectories(parent / "run", "deployment").prepare()
 
 
 def test_a_name_holds_kernel_and_generation(directories: RuntimeDirectories) -> None:
@@ -76,13 +96,13 @@ def test_a_root_open_to_others_is_refused(parent: Path) -> None:
     (parent / "run").mkdir()
     (parent / "run").chmod(0o750)
     with pytest.raises(UnsafeRuntimeDirectory, match="chmod 700"):
-        RuntimeDirectories(parent / "run").prepare()
+        RuntimeDirectories(parent / "run", "deployment").prepare()
 
 
 def test_a_root_that_is_a_link_is_refused(parent: Path) -> None:
     (parent / "run").symlink_to("/tmp")
     with pytest.raises(UnsafeRuntimeDirectory, match="link"):
-        RuntimeDirectories(parent / "run").prepare()
+        RuntimeDirectories(parent / "run", "deployment").prepare()
 
 
 def test_a_root_of_another_user_is_refused(directories: RuntimeDirectories, monkeypatch: pytest.MonkeyPatch) -> None:
