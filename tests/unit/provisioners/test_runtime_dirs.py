@@ -96,13 +96,13 @@ def test_a_root_open_to_others_is_refused(parent: Path) -> None:
     (parent / "run").mkdir()
     (parent / "run").chmod(0o750)
     with pytest.raises(UnsafeRuntimeDirectory, match="chmod 700"):
-        RuntimeDirectories(parent / "run", "deployment").prepare()
+        RuntimeDirectories(parent / "run").prepare()
 
 
 def test_a_root_that_is_a_link_is_refused(parent: Path) -> None:
     (parent / "run").symlink_to("/tmp")
     with pytest.raises(UnsafeRuntimeDirectory, match="link"):
-        RuntimeDirectories(parent / "run", "deployment").prepare()
+        RuntimeDirectories(parent / "run").prepare()
 
 
 def test_a_root_of_another_user_is_refused(directories: RuntimeDirectories, monkeypatch: pytest.MonkeyPatch) -> None:
