@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -100,9 +99,3 @@ async def open_notebook(
     # What the test left in its tabs is dropped without the question whether to save it.
     for page in browser.pages[1:]:
         await page.close(run_before_unload=False)
-
-
-@pytest.fixture
-def screenshots(tmp_path: Path) -> Path:
-    """Where pictures of this test go."""
-    return tmp_path
